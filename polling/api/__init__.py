@@ -1,0 +1,1 @@
+"""Step 1 of 7, accept: the HTTP API."""

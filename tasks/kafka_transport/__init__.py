@@ -1,0 +1,1 @@
+"""Celery over Kafka: a kombu transport that imports nothing of this project."""

@@ -1,0 +1,1 @@
+"""Step 7 of 7, show: live results over WebSockets."""
