@@ -1,1 +1,1 @@
-"""Pure rules and messages: polls, ballots, errors, wire formats. Imports the standard library and msgspec only."""
+"""Pure rules and messages: polls, ballots, positions, errors. Imports the standard library and msgspec only."""

@@ -1,0 +1,190 @@
+"""Step 1 of 7, accept: what a poll is, and the rules that a new one must keep."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from polling.core.errors import ValidationError
+
+MAX_QUESTION = 500
+MIN_OPTIONS, MAX_OPTIONS = 2, 100
+MAX_OPTION = 200
+MAX_VOTER = 200
+MAX_IDEMPOTENCY_KEY = 255
+MAX_BODY = 64 * 1024
+MAX_BATCH_BODY = 1024 * 1024
+MAX_BATCH_LINES = 10_000
+MAX_FRAME = 64 * 1024
+
+OneVotePer = Literal["browser", "voter"]
+Status = Literal["open", "closed"]
+
+_ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+class CreatePoll(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /api/polls`. Texts as sent; `check` trims and judges them."""
+
+    question: str
+    options: list[str]
+    closes_at: datetime | None = None
+    one_vote_per: OneVotePer | None = None
+    allow_change: bool = True
+    listed: bool = True
+
+
+class Poll(msgspec.Struct, frozen=True):
+    """What the door knows of a poll: all that never changes, and how it stands open or closed.
+
+    `number` is PostgreSQL's short name for it. `options` in their order; option ids are "1", "2", ….
+    `key` is the poll's own secret, from which its ballots are made. `closed` tells that it was closed by hand;
+    `closes_at` is then its cut-off.
+    """
+
+    number: int
+    id: str
+    question: str
+    options: tuple[str, ...]
+    one_vote_per: OneVotePer | None
+    allow_change: bool
+    listed: bool
+    created_at: datetime
+    closes_at: datetime | None
+    closed: bool
+    deleted: bool
+    key: bytes
+    admin_token_hash: bytes
+
+    @property
+    def last_wins(self) -> bool:
+        """Whether the last cast of a ballot counts; otherwise the first does."""
+        return self.one_vote_per is not None and self.allow_change
+
+    def is_open(self, now: datetime) -> bool:
+        """Open until the cut-off, the cut-off's own moment included."""
+        return not self.closed and (self.closes_at is None or now <= self.closes_at)
+
+    def option_number(self, text_or_id: str) -> int | None:
+        """The number (from 1) of the option that this text names, or this id; the exact text wins."""
+        wanted = clean(text_or_id)
+        for number, text in enumerate(self.options, 1):
+            if text == wanted:
+                return number
+        if text_or_id.isascii() and text_or_id.isdecimal() and text_or_id[0] != "0" and len(text_or_id) <= 3:
+            number = int(text_or_id)
+            if number <= len(self.options):
+                return number
+        return None
+
+    def option(self, number: int) -> dict[str, str]:
+        """An option as every answer shows it."""
+        return {"id": str(number), "text": self.options[number - 1]}
+
+    def admits(self, admin_token: str) -> bool:
+        """Whether this is the poll's admin token, compared in constant time."""
+        return hmac.compare_digest(self.admin_token_hash, hash_token(admin_token))
+
+
+class Results(msgspec.Struct, frozen=True):
+    """How a poll stands at one revision: a whole, consistent snapshot. `counts` in the options' order."""
+
+    poll_id: str
+    revision: int
+    counts: tuple[int, ...]
+    status: Status
+    final: bool
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts)
+
+
+def clean(text: str) -> str:
+    """Trimmed, and in Unicode normalisation form C (UAX 15): what texts are stored and compared as."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def check(request: CreatePoll, now: datetime) -> CreatePoll:
+    """The request with clean texts.
+
+    Raises:
+        ValidationError: with every fault, not the first alone.
+    """
+    errors: list[dict[str, str]] = []
+
+    def fault(pointer: str, detail: str) -> None:
+        errors.append({"pointer": pointer, "detail": detail})
+
+    question = clean(request.question)
+    if flaw := text_flaw(question, MAX_QUESTION):
+        fault("#/question", f"A question {flaw}.")
+    options = [clean(option) for option in request.options]
+    if not MIN_OPTIONS <= len(options) <= MAX_OPTIONS:
+        fault("#/options", f"A poll has {MIN_OPTIONS} to {MAX_OPTIONS} options.")
+    seen: dict[str, int] = {}
+    for index, option in enumerate(options[: MAX_OPTIONS + 1]):
+        if flaw := text_flaw(option, MAX_OPTION):
+            fault(f"#/options/{index}", f"An option {flaw}.")
+        elif option in seen:
+            fault(f"#/options/{index}", f"This option is the same as option {seen[option] + 1}.")
+        seen.setdefault(option, index)
+    closes_at = request.closes_at
+    if closes_at is not None:
+        if closes_at.tzinfo is None:
+            fault("#/closes_at", "A time needs an offset from UTC, as in 2030-01-31T12:00:00Z.")
+        elif closes_at <= now:
+            fault("#/closes_at", "A poll closes in the future.")
+        else:
+            try:
+                closes_at = _to_millisecond(closes_at.astimezone(UTC))
+            except OverflowError:
+                fault("#/closes_at", "This time is out of range.")
+    if errors:
+        raise ValidationError(errors)
+    return msgspec.structs.replace(request, question=question, options=options, closes_at=closes_at)
+
+
+def text_flaw(text: str, limit: int) -> str | None:
+    """What is wrong with a clean text, as the end of a sentence, or None."""
+    if not text:
+        return "may not be empty"
+    if len(text) > limit:
+        return f"has {limit} characters at most"
+    if "\0" in text:
+        return "may not contain the character NUL"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return "may not contain half of a surrogate pair"
+    return None
+
+
+def share(votes: int, total: int) -> float:
+    """An option's part of all votes, from 0 to 1; 0 where there are none."""
+    return votes / total if total else 0.0
+
+
+def new_id() -> str:
+    """A poll id: 100 random bits in 20 characters that are safe in a URL and hard to misread."""
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(20))
+
+
+def new_token() -> str:
+    """An admin token: 192 random bits."""
+    return secrets.token_urlsafe(24)
+
+
+def hash_token(token: str) -> bytes:
+    """What is stored of an admin token. It is random and long, so that one round of SHA-256 is enough."""
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+
+
+def _to_millisecond(time: datetime) -> datetime:
+    """Rounded up, as the log's own clock counts milliseconds."""
+    rest = -time.microsecond % 1000
+    return time + timedelta(microseconds=rest)
