@@ -1,0 +1,132 @@
+"""The embedded stack: Kafka's and ZooKeeper's jars, each of the version and SHA-256 that `jars.lock` pins.
+
+Fetched once by jgo, without resolving anything; verified when they arrive and again at every start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import platformdirs
+
+from polling.local.errors import JarMismatch, JarsUnavailable
+
+LOCK = Path(__file__).with_name("jars.lock")
+_DOWNLOADS = 8
+"""At the same time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Jar:
+    """One line of `jars.lock`: `group:artifact:version`, its SHA-256 in hex digits, its size in bytes."""
+
+    coordinate: str
+    sha256: str
+    size: int
+
+    @property
+    def file_name(self) -> str:
+        """Unique: two groups may have an artifact of the same name."""
+        return self.coordinate.replace(":", "-") + ".jar"
+
+
+def read_lock(lock: Path = LOCK) -> list[Jar]:
+    """The pinned jars, in the order of the class path."""
+    lines = (line.split() for line in lock.read_text(encoding="utf-8").splitlines())
+    return [Jar(line[0], line[1], int(line[2])) for line in lines if line and not line[0].startswith("#")]
+
+
+def cache_directory(data_dir: Path, lock: Path = LOCK) -> Path:
+    """Where the jars of that lock are kept: the user's cache, or the data directory where that is closed to us."""
+    name = f"jars-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
+    shared = platformdirs.user_cache_path("live-polling") / name
+    try:
+        shared.mkdir(parents=True, exist_ok=True)
+        (shared / "lock").touch()
+    except OSError:
+        own = data_dir / name
+        own.mkdir(parents=True, exist_ok=True)
+        return own
+    return shared
+
+
+def ensure_jars(
+    cache: Path,
+    on_progress: Callable[[str], None],
+    lock: Path = LOCK,
+    repositories: Mapping[str, str] | None = None,
+) -> list[Path]:
+    """The class path: every pinned jar, verified, downloaded where it is missing or damaged.
+
+    `on_progress` is told what happens, in words for the user. `repositories` are Maven repositories, name to
+    URL; Maven Central where None is given.
+
+    Raises:
+        JarMismatch: a repository gave another file than the one that is pinned.
+        JarsUnavailable: a jar could not be downloaded.
+    """
+    jars = read_lock(lock)
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("a") as held:
+        # Two starts at once on an empty cache: the second waits, and finds all there.
+        fcntl.flock(held, fcntl.LOCK_EX)
+        missing = [jar for jar in jars if not _is_right(cache / jar.file_name, jar)]
+        if missing:
+            _download(missing, cache, on_progress, repositories)
+    return [cache / jar.file_name for jar in jars]
+
+
+def _is_right(path: Path, jar: Jar) -> bool:
+    if not path.exists() or path.stat().st_size != jar.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256
+
+
+def _download(
+    jars: Iterable[Jar],
+    cache: Path,
+    on_progress: Callable[[str], None],
+    repositories: Mapping[str, str] | None,
+) -> None:
+    # Only now, and not at every start: jgo brings an HTTP client along.
+    from jgo.maven import MavenContext
+
+    wanted = list(jars)
+    total = sum(jar.size for jar in wanted)
+    partial = cache / "partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    context = MavenContext(
+        repo_cache=partial, remote_repos=None if repositories is None else dict(repositories), timeout=30
+    )
+
+    def fetch(jar: Jar) -> Jar:
+        group, artifact, version = jar.coordinate.split(":")
+        try:
+            arrived = context.project(group, artifact).at_version(version).artifact().resolve()
+        except (OSError, RuntimeError) as error:
+            raise JarsUnavailable(f"{jar.coordinate} could not be downloaded: {error}") from error
+        if not _is_right(arrived, jar):
+            raise JarMismatch(
+                f"{jar.coordinate}: what was downloaded is not what jars.lock pins (SHA-256 {jar.sha256}); "
+                "nothing was run with it."
+            )
+        arrived.replace(cache / jar.file_name)
+        return jar
+
+    on_progress(f"downloading Kafka and ZooKeeper: {len(wanted)} jars, {total / 1e6:.0f} MB, once")
+    done = 0
+    with ThreadPoolExecutor(_DOWNLOADS) as pool:
+        try:
+            for jar in pool.map(fetch, wanted):
+                done += jar.size
+                on_progress(f"downloading Kafka and ZooKeeper: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+        finally:
+            pool.shutdown(cancel_futures=True)
+            shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,70 @@
+"""The embedded stack: one Kafka broker, registered in ZooKeeper."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+from polling.local.addresses import HOST
+from polling.local.guard import Guard
+from polling.local.java import LOG4J, java_command, write_properties
+from polling.local.server import Server, ask
+
+_CLIENT = b"local"
+_API_VERSIONS = struct.pack(">hhih", 18, 0, 1, len(_CLIENT)) + _CLIENT
+"""ApiVersions, version 0, correlation 1: the one request that every broker answers, without a client library."""
+
+
+class Kafka(Server):
+    """A single broker on one port of the loopback; its topics have one replica."""
+
+    name = "kafka"
+
+    def __init__(self, data_dir: Path, port: int, guard: Guard, jars: Sequence[Path], zookeeper_port: int) -> None:
+        super().__init__(data_dir, port, guard)
+        self._jars = jars
+        self._zookeeper = f"{HOST}:{zookeeper_port}"
+
+    def prepare(self) -> None:
+        super().prepare()
+        (self.data / "log4j.properties").write_text(LOG4J, encoding="utf-8")
+        write_properties(
+            self.data / "server.properties",
+            {
+                "broker.id": "1",
+                "listeners": f"PLAINTEXT://{HOST}:{self.port}",
+                "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port}",
+                "log.dirs": str(self.data / "logs"),
+                "zookeeper.connect": self._zookeeper,
+                # A broker that was killed keeps its place in ZooKeeper this long, and cannot come back before.
+                "zookeeper.session.timeout.ms": "6000",
+                "zookeeper.connection.timeout.ms": "30000",
+                "auto.create.topics.enable": "false",
+                "num.partitions": "8",
+                "offsets.topic.replication.factor": "1",
+                "offsets.topic.num.partitions": "8",
+                "transaction.state.log.replication.factor": "1",
+                "transaction.state.log.min.isr": "1",
+                "transaction.state.log.num.partitions": "8",
+                "group.initial.rebalance.delay.ms": "0",
+                # The default of 128 MB is a sixth of this small heap, for topics that hardly need compacting.
+                "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
+                # Flushing on a schedule is not what protects a vote here: see promise 1, a kill loses no page cache.
+                "controlled.shutdown.max.retries": "1",
+            },
+        )
+
+    def command(self) -> Sequence[str]:
+        return java_command(
+            self._jars,
+            "kafka.Kafka",
+            [str(self.data / "server.properties")],
+            heap=["-Xms256m", "-Xmx768m"],
+            log4j=self.data / "log4j.properties",
+        )
+
+    def answers(self) -> bool:
+        answer = ask(self.port, struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS)
+        # Length, then our correlation id, then error code 0.
+        return answer[4:10] == struct.pack(">ih", 1, 0)
