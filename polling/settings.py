@@ -27,16 +27,19 @@ def _text(value: str) -> str:
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
-        number = int(value)
+        number = int(value) if value.strip().lstrip("-").isdecimal() else low - 1
         if not low <= number <= high:
-            raise ValueError(f"must be from {low} to {high}")
+            raise ValueError(f"must be a whole number from {low} to {high}")
         return number
 
     return parse
 
 
 def _seconds(value: str) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
     if not 0 <= number <= 86_400:
         raise ValueError("must be a number of seconds from 0 to 86400")
     return number
@@ -45,7 +48,10 @@ def _seconds(value: str) -> float:
 def _rate(value: str) -> tuple[float, float]:
     """`rate/burst`: tokens a second, and how many may be saved; `0` turns the limit off."""
     rate, _, burst = value.partition("/")
-    return float(rate), float(burst or rate)
+    try:
+        return float(rate), float(burst or rate)
+    except ValueError as error:
+        raise ValueError("must be rate/burst, as in 100/1000") from error
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
@@ -82,12 +88,8 @@ def _choice(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-def _setting(
-    parse: Callable[[str], T], default: T | None = None, *, required: bool = False, secret: bool = False
-) -> Any:
-    return dataclasses.field(
-        default=default, repr=not secret, metadata={"parse": parse, "required": required}
-    )
+def _setting(parse: Callable[[str], T], default: Any = None, *, required: bool = False, secret: bool = False) -> Any:
+    return dataclasses.field(default=default, repr=not secret, metadata={"parse": parse, "required": required})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -218,9 +218,7 @@ class Unavailable(PollingError):
 
 class LogUnavailable(Unavailable):
     code, title = "log_unavailable", "Vote log unavailable"
-    sentence = (
-        "The vote was not acknowledged, so whether it counts is unknown. Send it again with the same key."
-    )
+    sentence = "The vote was not acknowledged, so whether it counts is unknown. Send it again with the same key."
 
 
 class StoreUnavailable(Unavailable):

@@ -93,13 +93,17 @@ class Poll(msgspec.Struct, frozen=True):
 
 
 class Results(msgspec.Struct, frozen=True):
-    """How a poll stands at one revision: a whole, consistent snapshot. `counts` in the options' order."""
+    """How a poll stands at one revision: a whole, consistent snapshot. `counts` in the options' order.
+
+    Not `settled`: the poll's time came, and its revision has not been raised for that yet.
+    """
 
     poll_id: str
     revision: int
     counts: tuple[int, ...]
     status: Status
     final: bool
+    settled: bool = True
 
     @property
     def total(self) -> int:

@@ -25,9 +25,7 @@ def pack(generation: int, partition: int, offset: int) -> int:
     Raises:
         ValueError: a part lies outside of its bits.
     """
-    if not (
-        1 <= generation <= MAX_GENERATION and 0 <= partition <= MAX_PARTITION and 0 <= offset <= MAX_OFFSET
-    ):
+    if not (1 <= generation <= MAX_GENERATION and 0 <= partition <= MAX_PARTITION and 0 <= offset <= MAX_OFFSET):
         raise ValueError(f"no log position: generation {generation}, partition {partition}, offset {offset}")
     return base(generation, partition) | offset
 

@@ -1,0 +1,160 @@
+"""Step 5 of 7, store: the tables. Migrations make them; a test holds the two against each other."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+from sqlalchemy.dialects.postgresql import UUID
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+_time = DateTime(timezone=True)
+_key = Text(collation="C")
+
+# A poll. `number` is its short name inside the database. `closing`: somebody waits to close it by hand.
+# `closes_at` is the cut-off, by time or by hand (`closed`). `announced`: the revision was raised for the closing.
+# `ends`: packed positions, one a partition, from which records never count; set once, before `final`.
+# A deleted poll stays as a tombstone, so that its votes can still be asked for.
+polls = Table(
+    "polls",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("id", _key, nullable=False, unique=True),
+    Column("question", Text, nullable=False),
+    Column("options", ARRAY(Text), nullable=False),
+    Column("one_vote_per", _key),
+    Column("allow_change", Boolean, nullable=False),
+    Column("listed", Boolean, nullable=False),
+    Column("created_at", _time, nullable=False),
+    Column("closes_at", _time),
+    Column("closing", Boolean, nullable=False, server_default=false()),
+    Column("closed", Boolean, nullable=False, server_default=false()),
+    Column("announced", Boolean, nullable=False, server_default=false()),
+    Column("ends", ARRAY(BigInteger)),
+    Column("final", Boolean, nullable=False, server_default=false()),
+    Column("deleted_at", _time),
+    Column("key", LargeBinary, nullable=False),
+    Column("admin_token_hash", LargeBinary, nullable=False),
+    Column("changed_at", _time, nullable=False, server_default=text("clock_timestamp()")),
+    CheckConstraint("one_vote_per IN ('browser', 'voter')", name="one_vote_per"),
+    Index("polls_changed_at_idx", "changed_at"),
+    Index("polls_listed_idx", "number", postgresql_where=text("listed AND deleted_at IS NULL")),
+    Index(
+        "polls_due_idx",
+        "closes_at",
+        postgresql_where=text("closes_at IS NOT NULL AND NOT final AND deleted_at IS NULL"),
+    ),
+)
+
+# One row a poll: `counts` in the order of its options. `newest` is the newest log time of a cast that came in time.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("poll", BigInteger, primary_key=True, autoincrement=False),
+    Column("counts", ARRAY(BigInteger), nullable=False),
+    Column("total", BigInteger, nullable=False, server_default="0"),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("newest", _time),
+    postgresql_with={"fillfactor": "50"},
+)
+
+# One row a ballot that counts. `rank` decides between its casts (core/positions.py); `prev` is the option that the
+# last change moved it from.
+ballots = Table(
+    "ballots",
+    metadata,
+    Column("poll", BigInteger, primary_key=True, autoincrement=False),
+    Column("rank", BigInteger, nullable=False),
+    Column("cast_at", _time, nullable=False),
+    Column("ballot", UUID, primary_key=True),
+    Column("option", SmallInteger, nullable=False),
+    Column("prev", SmallInteger),
+)
+
+# Casts that do not count, once for each option and reason. The option that counts may be among them: readers leave
+# it out, so that the answer does not depend on the order in which batches were counted.
+rejections = Table(
+    "rejections",
+    metadata,
+    Column("poll", BigInteger, primary_key=True, autoincrement=False),
+    Column("ballot", UUID, primary_key=True),
+    Column("option", SmallInteger, primary_key=True, autoincrement=False),
+    Column("reason", _key, primary_key=True),
+)
+
+# A generation of the vote log: one Kafka topic, named by what Kafka itself calls it, with its number of partitions.
+generations = Table(
+    "generations",
+    metadata,
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("topic", _key, nullable=False),
+    Column("cluster_id", _key, nullable=False),
+    Column("topic_id", _key, nullable=False),
+    Column("partitions", Integer, nullable=False),
+    Column("adopted_at", _time, nullable=False, server_default=text("clock_timestamp()")),
+    Column("retired_at", _time),
+    UniqueConstraint("topic_id"),
+)
+
+# Up to where (not included) every record of a partition is counted.
+frontiers = Table(
+    "frontiers",
+    metadata,
+    Column("generation", SmallInteger, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next", BigInteger, nullable=False),
+)
+
+# Ranges of offsets that are counted and not yet folded into the frontier: from `first` to before `next`.
+covered = Table(
+    "covered",
+    metadata,
+    Column("generation", SmallInteger, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("next", BigInteger, nullable=False),
+)
+
+# Ranges that were gone from the log before they were counted. An alarm stands until somebody acknowledges them.
+lost_ranges = Table(
+    "lost_ranges",
+    metadata,
+    Column("generation", SmallInteger, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("next", BigInteger, nullable=False),
+    Column("found_at", _time, nullable=False, server_default=text("clock_timestamp()")),
+    Column("acknowledged_at", _time),
+)
+
+# Secrets that the system makes for itself once.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", _key, primary_key=True),
+    Column("value", Text, nullable=False),
+)
