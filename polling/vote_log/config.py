@@ -1,0 +1,78 @@
+"""Step 2 of 7, log: names of topics, and settings of clients. Librdkafka's defaults are not safe for votes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VOTES_TOPIC = "votes"
+"""Every vote, one record each, by ballot. Later generations are `votes.2`, `votes.3`, …."""
+
+DEAD_TOPIC = "votes.dead"
+"""What could not be read, or names a poll that never was or an option that its poll lacks. At least once."""
+
+BRIDGE_GROUP = "polling-bridge"
+"""The bridge's consumer group. Its committed offsets show the lag; they decide nothing."""
+
+ACK_SECONDS = 4.0
+"""How long a record may wait for Kafka's word. The door answers within 5 s; librdkafka looks once a second."""
+
+
+def topic_config(min_insync: int) -> dict[str, str]:
+    """What every topic of votes is made with: kept for ever, stamped by the broker's own clock."""
+    return {
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        "cleanup.policy": "delete",
+        "min.insync.replicas": str(min_insync),
+        "unclean.leader.election.enable": "false",
+    }
+
+
+def producer_config(broker: str) -> dict[str, Any]:
+    """For votes: in order, without duplicates of our own making, acknowledged by every replica in sync."""
+    return {
+        "bootstrap.servers": broker,
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",
+        "message.timeout.ms": int(ACK_SECONDS * 1000),
+        "linger.ms": 2,
+        "batch.num.messages": 20_000,
+        "compression.type": "lz4",
+        "queue.buffering.max.messages": 200_000,
+        "queue.buffering.max.kbytes": 131_072,
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.max.ms": 1000,
+        "log_level": 4,
+    }
+
+
+def consumer_config(broker: str, instance: str | None = None) -> dict[str, Any]:
+    """For the bridge: it says itself where to read and what is done; nothing is committed or reset behind its back.
+
+    `instance` names this member for good (KIP-345), so that a restart takes its partitions back at once.
+    """
+    config: dict[str, Any] = {
+        "bootstrap.servers": broker,
+        "group.id": BRIDGE_GROUP,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": 6000,
+        "heartbeat.interval.ms": 1000,
+        "max.poll.interval.ms": 30_000,
+        "fetch.wait.max.ms": 100,
+        "fetch.error.backoff.ms": 100,
+        "queued.max.messages.kbytes": 16_384,
+        "queued.min.messages": 20_000,
+        "allow.auto.create.topics": False,
+        "isolation.level": "read_committed",
+        "reconnect.backoff.max.ms": 1000,
+        "log_level": 4,
+    }
+    if instance is not None:
+        config["group.instance.id"] = instance
+    return config

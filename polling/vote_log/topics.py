@@ -1,0 +1,78 @@
+"""Step 2 of 7, log: makes topics, and says what Kafka itself calls them, so that a new one under an old name shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from polling.vote_log.config import topic_config
+
+_TIMEOUT = 10.0
+
+
+class TopicMissing(Exception):
+    """Kafka has no topic of this name."""
+
+
+class LogTopic(NamedTuple):
+    """A topic as Kafka describes it."""
+
+    topic: str
+    cluster_id: str
+    topic_id: str
+    partitions: int
+
+
+class Topics:
+    """Kafka's own view of the vote log. Blocking calls, each within seconds.
+
+    Every method raises `confluent_kafka.KafkaException` where Kafka does not answer.
+    """
+
+    def __init__(self, broker: str) -> None:
+        self._admin = AdminClient({"bootstrap.servers": broker, "log_level": 3, "reconnect.backoff.max.ms": 1000})
+
+    def create(self, topic: str, partitions: int, replication: int, min_insync: int) -> bool:
+        """Makes a topic for votes. False where it is there already."""
+        new = NewTopic(
+            topic, num_partitions=partitions, replication_factor=replication, config=topic_config(min_insync)
+        )
+        try:
+            self._admin.create_topics([new], operation_timeout=_TIMEOUT)[topic].result(_TIMEOUT)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                return False
+            raise
+        return True
+
+    def describe(self, topic: str) -> LogTopic:
+        """What a topic is.
+
+        Raises:
+            TopicMissing: Kafka has none of this name.
+        """
+        future = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT)[topic]
+        try:
+            found = future.result(_TIMEOUT)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise TopicMissing(topic) from error
+            raise
+        cluster = self._admin.describe_cluster(request_timeout=_TIMEOUT).result(_TIMEOUT)
+        return LogTopic(topic, str(cluster.cluster_id), str(found.topic_id), len(found.partitions))
+
+    def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """The offset after the newest record of each partition."""
+        return self._offsets(topic, partitions, OffsetSpec.latest())
+
+    def starts(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """The offset of the oldest record that each partition still has."""
+        return self._offsets(topic, partitions, OffsetSpec.earliest())
+
+    def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
+        wanted = {TopicPartition(topic, partition): spec for partition in partitions}
+        futures = self._admin.list_offsets(wanted, request_timeout=_TIMEOUT)
+        return {where.partition: future.result(_TIMEOUT).offset for where, future in futures.items()}

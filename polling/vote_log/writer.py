@@ -1,0 +1,150 @@
+"""Step 2 of 7, log: writes votes to Kafka from the loop, and wakes the loop once for many acknowledgements.
+
+One producer and one poll thread a process, made after any fork: librdkafka's handles do not survive one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from functools import partial
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from polling.core.errors import LogUnavailable
+from polling.telemetry import logger
+from polling.vote_log.config import producer_config
+
+log = logger(__name__)
+
+
+class Position(NamedTuple):
+    """Where the log keeps a record."""
+
+    generation: int
+    partition: int
+    offset: int
+
+
+Delivery = tuple["asyncio.Future[Position]", int, KafkaError | None, Message]
+
+
+class VoteWriter:
+    """The process's one producer of votes. Made inside the loop's thread; `use` says which topic is written."""
+
+    def __init__(self, broker: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._config = {**producer_config(broker), "error_cb": self._on_error}
+        self._producer = Producer(self._config)
+        self._topic: str | None = None
+        self._generation = 0
+        self._delivered: deque[Delivery] = deque()
+        self._woken = False
+        self._fatal = False
+        self._stopped = False
+        self._thread = threading.Thread(target=self._poll, name="vote writer", daemon=True)
+        self._thread.start()
+
+    def use(self, topic: str, generation: int) -> None:
+        """From now on votes go to this topic."""
+        self._topic, self._generation = topic, generation
+
+    def cast(self, poll_id: str, ballot: bytes, option: int) -> asyncio.Future[Position]:
+        """Sends a vote. The future has its position once every replica in sync acknowledged it.
+
+        Raises:
+            LogUnavailable: no topic is known yet, or the local queue is full. The future raises it where Kafka did
+                not acknowledge in time: whether the vote counts is unknown then.
+        """
+        if self._topic is None:
+            raise LogUnavailable
+        if self._fatal:
+            self._renew()
+        value = b'{"poll":"%b","ballot":"%b","option":"%d","at":%d}' % (
+            poll_id.encode(),
+            ballot.hex().encode(),
+            option,
+            time.time() * 1000,
+        )
+        future: asyncio.Future[Position] = self._loop.create_future()
+        try:
+            self._producer.produce(
+                self._topic, value, ballot, on_delivery=partial(self._on_delivery, future, self._generation)
+            )
+        except BufferError as error:
+            raise LogUnavailable from error
+        except KafkaException as error:
+            log.error("the log refused a vote", error=str(error))
+            raise LogUnavailable from error
+        return future
+
+    async def ping(self, timeout: float = 2.0) -> bool:
+        """Whether Kafka answers."""
+        return await self._loop.run_in_executor(None, self._answers, timeout)
+
+    async def warm(self) -> None:
+        """Makes the first vote as fast as the others: connections, metadata, the idempotent producer's id."""
+        while not await self.ping():
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(0.6)  # librdkafka asks for its producer id twice a second
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """Waits for what is under way, then ends."""
+        await self._loop.run_in_executor(None, self._producer.flush, timeout)
+        self._stopped = True
+        await self._loop.run_in_executor(None, self._thread.join)
+        self._settle()
+
+    def _answers(self, timeout: float) -> bool:
+        try:
+            self._producer.list_topics(timeout=timeout)
+        except KafkaException:
+            return False
+        return True
+
+    def _poll(self) -> None:
+        while not self._stopped:
+            self._producer.poll(0.1)
+
+    def _on_delivery(
+        self, future: asyncio.Future[Position], generation: int, error: KafkaError | None, message: Message
+    ) -> None:
+        # In the poll thread. Appended before the flag is read, and the flag is cleared before the deque is emptied:
+        # no wake-up is lost.
+        self._delivered.append((future, generation, error, message))
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        self._woken = False
+        delivered = self._delivered
+        failed = 0
+        while delivered:
+            future, generation, error, message = delivered.popleft()
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(Position(generation, message.partition(), message.offset()))
+            else:
+                failed += 1
+                future.set_exception(LogUnavailable())
+                last = error
+        if failed:
+            log.warning("votes were not acknowledged", votes=failed, error=str(last))
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._fatal = True
+            log.error("the vote writer failed for good and is made anew", error=str(error))
+
+    def _renew(self) -> None:
+        """A fatal error ends an idempotent producer; what it held is reported as not acknowledged."""
+        old = self._producer
+        self._fatal = False
+        self._producer = Producer(self._config)
+        old.purge()
+        threading.Thread(target=old.flush, args=(5.0,), name="vote writer's end", daemon=True).start()
