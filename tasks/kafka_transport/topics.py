@@ -1,0 +1,132 @@
+"""Celery over Kafka: topics. Created explicitly, measured and emptied; never dropped by a worker."""
+
+# confluent_kafka's OffsetSpec is not annotated:
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+
+from . import handles
+from .config import Options
+from .errors import BrokerUnavailable, TopicError
+from .publisher import Publisher
+
+_FORBIDDEN = re.compile(r"[^a-zA-Z0-9._-]")
+#: Seconds an administrative request may take.
+_PATIENCE = 10.0
+
+
+class PartitionLag(NamedTuple):
+    """Where a queue stands in one partition: records from `done` up to `end` are not finished."""
+
+    partition: int
+    done: int
+    end: int
+
+    @property
+    def lag(self) -> int:
+        """How many records are not finished."""
+        return self.end - self.done
+
+
+class Topics:
+    """The topics of one set of options, as this process knows them."""
+
+    def __init__(self, options: Options, publisher: Publisher) -> None:
+        self.options = options
+        self.publisher = publisher
+        self._partitions: dict[str, int] = {}
+
+    def name(self, queue: str) -> str:
+        """The topic of a queue or exchange."""
+        return _FORBIDDEN.sub("_", f"{self.options.topic_prefix}{queue}")[:249]
+
+    def task(self, queue: str) -> tuple[str, int]:
+        """(topic, partitions) of a task queue, created where it is missing."""
+        topic = self.name(queue)
+        if topic not in self._partitions:
+            self._create(topic, *self.options.task_topic(queue))
+        return topic, self._partitions[topic]
+
+    def broadcast(self, exchange: str) -> str:
+        """The topic of a broadcast exchange, created where it is missing."""
+        topic = self.name(exchange)
+        if topic not in self._partitions:
+            self._create(topic, *self.options.broadcast_topic())
+        return topic
+
+    def exists(self, queue: str) -> bool:
+        """Whether the queue's topic is there."""
+        return self._count(self.name(queue)) > 0
+
+    def forget(self) -> None:
+        """Look again: a topic may have been deleted meanwhile."""
+        self._partitions.clear()
+
+    def _count(self, topic: str) -> int:
+        """How many partitions the topic has; 0 where there is none."""
+        topics = self.publisher.metadata(self.options.connect_timeout).topics
+        return len(topics[topic].partitions) if topic in topics else 0
+
+    def _create(self, topic: str, partitions: int, config: dict[str, str]) -> None:
+        there = self._count(topic)
+        if not there:
+            new = NewTopic(topic, partitions, self.options.replication_factor, config=config)
+            try:
+                self._admin.create_topics([new], operation_timeout=_PATIENCE)[topic].result(_PATIENCE)
+                there = partitions
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise TopicError(f"can't create topic {topic}: {error}") from error
+                there = self._count(topic) or partitions
+        self._partitions[topic] = there
+
+    @property
+    def _admin(self) -> AdminClient:
+        config = self.options.client()
+        return handles.shared(("admin", repr(config)), lambda: handles.keep(AdminClient(config)))
+
+    def end(self, topic: str) -> int:
+        """The end offset of a broadcast topic (its partition 0), as of now."""
+        place = TopicPartition(topic, 0)
+        return self._offsets([place], OffsetSpec.latest())[0]
+
+    def _offsets(self, places: list[TopicPartition], which: Any) -> dict[int, int]:
+        try:
+            found = self._admin.list_offsets({place: which for place in places}, request_timeout=_PATIENCE)
+            return {place.partition: future.result(_PATIENCE).offset for place, future in found.items()}
+        except KafkaException as error:
+            raise BrokerUnavailable(f"can't read offsets: {error}") from error
+
+    def lag(self, queue: str) -> list[PartitionLag]:
+        """How far the workers are behind, a row for each partition; none where the queue has no topic."""
+        topic = self.name(queue)
+        places = [TopicPartition(topic, number) for number in range(self._count(topic))]
+        if not places:
+            return []
+        ends = self._offsets(places, OffsetSpec.latest())
+        starts = self._offsets(places, OffsetSpec.earliest())
+        asked = ConsumerGroupTopicPartitions(self.options.group_id, places)
+        try:
+            [future] = self._admin.list_consumer_group_offsets([asked]).values()
+            committed = {place.partition: place.offset for place in future.result(_PATIENCE).topic_partitions}
+        except KafkaException as error:
+            raise BrokerUnavailable(f"can't read the offsets of group {self.options.group_id}: {error}") from error
+        return [PartitionLag(p, max(committed.get(p, -1), starts[p]), ends[p]) for p in sorted(ends)]
+
+    def purge(self, queue: str) -> int:
+        """Delete all records up to now; returns how many were not finished. Delivered ones go on running."""
+        rows = self.lag(queue)
+        topic = self.name(queue)
+        places = [TopicPartition(topic, row.partition, row.end) for row in rows if row.lag]
+        try:
+            for future in (self._admin.delete_records(places) if places else {}).values():
+                future.result(_PATIENCE)
+        except KafkaException as error:
+            raise TopicError(f"can't empty topic {topic}: {error}") from error
+        return sum(row.lag for row in rows)
