@@ -6,7 +6,8 @@
     ├── PortTaken          a port that was asked for is somebody else's
     ├── AlreadyRunning     another one runs in the same data directory
     ├── ServerFailed       a server did not come up, or its data cannot be used
-    └── StepFailed         a one-shot command (migrate, topics) ended with an error
+    ├── StepFailed         a one-shot command (migrate, topics) ended with an error
+    └── Cancelled          the user stopped it before it was up
 
 The text of each is one line for the user; no stack trace is needed to act on it.
 """
@@ -38,3 +39,7 @@ class ServerFailed(LocalError):
 
 class StepFailed(LocalError):
     """A one-shot command ended with an error, or not in time."""
+
+
+class Cancelled(LocalError):
+    """The user stopped it before it was up."""

@@ -50,7 +50,11 @@ class Guard:
         self._lock = lock
         end_leftovers(self._run)
         self._watcher = subprocess.Popen(
-            [sys.executable, "-I", __file__, str(self._run)], stdin=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-I", __file__, str(self._run)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def record(self, name: str, pid: int, stop_signal: int) -> None:

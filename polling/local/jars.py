@@ -5,21 +5,25 @@ Fetched once by jgo, without resolving anything; verified when they arrive and a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import platformdirs
 
-from polling.local.errors import JarMismatch, JarsUnavailable
+from polling.local.errors import Cancelled, JarMismatch, JarsUnavailable
 
 LOCK = Path(__file__).with_name("jars.lock")
 _DOWNLOADS = 8
 """At the same time."""
+_STEP = 4_000_000
+"""Bytes between two words about them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +69,7 @@ def ensure_jars(
     """The class path: every pinned jar, verified, downloaded where it is missing or damaged.
 
     `on_progress` is told what happens, in words for the user. `repositories` are Maven repositories, name to
-    URL; Maven Central where None is given.
+    URL; Maven Central where None is given. What `on_progress` raises ends the downloads.
 
     Raises:
         JarMismatch: a repository gave another file than the one that is pinned.
@@ -90,23 +94,25 @@ def _is_right(path: Path, jar: Jar) -> bool:
 
 
 def _download(
-    jars: Iterable[Jar],
+    jars: Sequence[Jar],
     cache: Path,
     on_progress: Callable[[str], None],
     repositories: Mapping[str, str] | None,
 ) -> None:
     # Only now, and not at every start: jgo brings an HTTP client along.
-    from jgo.maven import MavenContext
+    from jgo.maven import MavenContext, PythonResolver
 
-    wanted = list(jars)
-    total = sum(jar.size for jar in wanted)
     partial = cache / "partial"
     shutil.rmtree(partial, ignore_errors=True)
+    progress = _Progress(sum(jar.size for jar in jars), on_progress)
     context = MavenContext(
-        repo_cache=partial, remote_repos=None if repositories is None else dict(repositories), timeout=30
+        resolver=PythonResolver(progress_callback=progress.of_file),
+        repo_cache=partial,
+        remote_repos=None if repositories is None else dict(repositories),
+        timeout=10,
     )
 
-    def fetch(jar: Jar) -> Jar:
+    def fetch(jar: Jar) -> None:
         group, artifact, version = jar.coordinate.split(":")
         try:
             arrived = context.project(group, artifact).at_version(version).artifact().resolve()
@@ -118,15 +124,43 @@ def _download(
                 "nothing was run with it."
             )
         arrived.replace(cache / jar.file_name)
-        return jar
 
-    on_progress(f"downloading Kafka and ZooKeeper: {len(wanted)} jars, {total / 1e6:.0f} MB, once")
-    done = 0
+    on_progress(f"downloading Kafka and ZooKeeper: {len(jars)} jars, {progress.total / 1e6:.0f} MB, once")
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
         try:
-            for jar in pool.map(fetch, wanted):
-                done += jar.size
-                on_progress(f"downloading Kafka and ZooKeeper: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+            for _ in pool.map(fetch, jars):
+                pass
         finally:
+            progress.stopped = True
             pool.shutdown(cancel_futures=True)
             shutil.rmtree(partial, ignore_errors=True)
+
+
+class _Progress:
+    """Adds up the bytes of all downloads, says so now and then, and ends them all once one has failed."""
+
+    def __init__(self, total: int, on_progress: Callable[[str], None]) -> None:
+        self.total = total
+        self.stopped = False
+        self._on_progress = on_progress
+        self._arrived = 0
+        self._told = 0
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def of_file(self, _name: str, _size: int) -> Iterator[Callable[[int], None]]:
+        """In the form that jgo asks for."""
+        yield self._more
+
+    def _more(self, size: int) -> None:
+        with self._lock:
+            self._arrived += size
+            tell = self._arrived - self._told >= _STEP
+            if tell:
+                self._told = self._arrived
+        if self.stopped:
+            raise Cancelled("stopped while downloading.")
+        if tell:
+            self._on_progress(
+                f"downloading Kafka and ZooKeeper: {self._arrived / 1e6:.0f} of {self.total / 1e6:.0f} MB"
+            )

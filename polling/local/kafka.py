@@ -20,6 +20,8 @@ class Kafka(Server):
     """A single broker on one port of the loopback; its topics have one replica."""
 
     name = "kafka"
+    stop_limit = 4.0
+    """A broker that is cut short here recovers its log at the next start."""
 
     def __init__(self, data_dir: Path, port: int, guard: Guard, jars: Sequence[Path], zookeeper_port: int) -> None:
         super().__init__(data_dir, port, guard)
@@ -50,7 +52,6 @@ class Kafka(Server):
                 "group.initial.rebalance.delay.ms": "0",
                 # The default of 128 MB is a sixth of this small heap, for topics that hardly need compacting.
                 "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
-                # Flushing on a schedule is not what protects a vote here: see promise 1, a kill loses no page cache.
                 "controlled.shutdown.max.retries": "1",
             },
         )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Collection
 
 from polling.local.addresses import HOST
+from polling.local.errors import PortTaken
+
+_RANDOM = random.SystemRandom()
 
 
 def is_free(port: int, host: str = HOST) -> bool:
     """Whether a server could listen there now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         # A port in TIME_WAIT is free to a server, which sets the same option.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -21,13 +25,16 @@ def is_free(port: int, host: str = HOST) -> bool:
 
 
 def any_free(taken: Collection[int] = ()) -> int:
-    """A port that nobody listens on, none of `taken`."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.bind((HOST, 0))
-            port: int = probe.getsockname()[1]
-        if port not in taken:
+    """A port that nobody listens on, none of `taken`.
+
+    Below the range that the kernel gives to outgoing connections: a server that is down for some seconds would
+    lose a port from there to any connection, a client's vain attempts to reach that very server among them.
+    """
+    for _ in range(1000):
+        port = _RANDOM.randrange(15_000, 32_000)
+        if port not in taken and is_free(port):
             return port
+    raise PortTaken("1000 ports from 15000 to 32000 were tried, and all are taken.")
 
 
 def choose(*wished: int | None, taken: Collection[int] = ()) -> int:
@@ -36,3 +43,17 @@ def choose(*wished: int | None, taken: Collection[int] = ()) -> int:
         if port is not None and port not in taken and is_free(port):
             return port
     return any_free(taken)
+
+
+def asked_for(variable: str, text: str, host: str) -> int:
+    """The port that the user named in a variable; one that is taken is not exchanged for another behind his back.
+
+    Raises:
+        PortTaken: it is in use.
+    """
+    port = int(text)
+    if port and not is_free(port, host):
+        raise PortTaken(
+            f"{variable}: port {port} is taken by another program; choose another, or leave {variable} out."
+        )
+    return port or any_free()

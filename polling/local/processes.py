@@ -82,6 +82,16 @@ class Process:
         except subprocess.TimeoutExpired:
             return None
 
+    def last_words(self) -> str:
+        """The last line of its log that says something."""
+        if not self.log.exists():
+            return "no log"
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - 8192))
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+        telling = [line for line in lines if line and not line.startswith("at ")]
+        return telling[-1] if telling else "an empty log"
+
     def request_stop(self) -> None:
         """Sends the polite signal to the process itself; its children are its own to stop."""
         if self._popen is not None and self._popen.poll() is None:

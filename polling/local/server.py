@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polling.local.addresses import HOST
-from polling.local.errors import ServerFailed
+from polling.local.errors import Cancelled, ServerFailed
 from polling.local.guard import Guard
 from polling.local.processes import Process
 
@@ -38,6 +38,7 @@ class Server(ABC):
         self.log = data_dir / "log" / f"{self.name}.log"
         self._process = Process(self.name, guard, self.log, self.stop_signal)
         self._cancelled = threading.Event()
+        self._closed = False
 
     @property
     def pid(self) -> int | None:
@@ -74,24 +75,32 @@ class Server(ABC):
 
         Raises:
             ServerFailed: it was not ready in time; the text ends with the last line of its log.
+            Cancelled: it was stopped, killed or cancelled meanwhile.
         """
         self._cancelled.clear()
         self.prepare()
         deadline = time.monotonic() + self.start_limit
         pause = 0.25
         while True:
+            if self._closed:
+                raise Cancelled(f"{self.name}: stopped before it was started.")
             self._process.spawn(self.command(), ENVIRONMENT)
             if self._wait_until_ready(deadline):
                 return
             ended = self._process.exit_code
             self._process.kill()
-            if self._cancelled.is_set():
-                raise ServerFailed(f"{self.name}: stopped before it was ready.")
+            if self._cancelled.is_set() or self._closed:
+                raise Cancelled(f"{self.name}: stopped before it was ready.")
             if time.monotonic() + pause > deadline:
                 how = "did not answer" if ended is None else f"ended with code {ended}"
-                raise ServerFailed(f"{self.name} {how}: {self.last_words()} (all of it: {self.log})")
+                raise ServerFailed(f"{self.name} {how}: {self._process.last_words()} (all of it: {self.log})")
             self._cancelled.wait(pause)
             pause = min(2 * pause, 2.0)
+
+    def cancel(self) -> None:
+        """For good: a `start` that another thread is in, or comes to, ends at once with an error."""
+        self._closed = True
+        self._cancelled.set()
 
     def stop(self) -> None:
         """Stops it politely, and by force where it takes longer than its limit."""
@@ -102,16 +111,6 @@ class Server(ABC):
         """kill -9."""
         self._cancelled.set()
         self._process.kill()
-
-    def last_words(self) -> str:
-        """The last line of its log that says something."""
-        if not self.log.exists():
-            return "no log"
-        with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - 8192))
-            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
-        telling = [line for line in lines if line and not line.startswith("at ")]
-        return telling[-1] if telling else "an empty log"
 
     def _wait_until_ready(self, deadline: float) -> bool:
         while self._process.alive() and time.monotonic() < deadline and not self._cancelled.is_set():

@@ -76,7 +76,8 @@ class Servers:
         if self._owns_guard:
             open_guard(self._guard)
         try:
-            self._make()
+            if not self.all:
+                self._make()
             self._start_all()
         except BaseException:
             self.stop()
@@ -94,6 +95,11 @@ class Servers:
                 future.result()
         if self._owns_guard:
             self._guard.close()
+
+    def cancel(self) -> None:
+        """For good: lets a `start` that another thread is in end soon, with an error."""
+        for one in self.all:
+            one.cancel()
 
     def _make(self) -> None:
         kafka, postgres, redis = self._wanted
@@ -142,8 +148,7 @@ class Servers:
                     if future.done():
                         future.result()
             except BaseException:
-                for server in self.all:
-                    server.kill()
+                self.cancel()
                 raise
 
 

@@ -24,7 +24,7 @@ class ZooKeeper(Server):
     """ZooKeeper on one port of the loopback."""
 
     name = "zookeeper"
-    stop_limit = 3.0
+    stop_limit = 1.0
 
     def __init__(self, data_dir: Path, port: int, guard: Guard, jars: Sequence[Path]) -> None:
         super().__init__(data_dir, port, guard)
