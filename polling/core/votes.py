@@ -27,9 +27,13 @@ class VoteState(msgspec.Struct, frozen=True):
     revision: int
 
 
-def state(counts: int | None, rejected: list[tuple[int, str]], revision: int) -> VoteState:
-    """The state of a ballot from what is stored of it. A rejected cast of the option that counts is none."""
-    others = tuple(cast for cast in rejected if cast[0] != counts)
+def state(counts: int | None, rejected: list[tuple[int, str]], revision: int, keyed: bool) -> VoteState:
+    """The state of a ballot from what is stored of it. A rejected cast of the option that counts is none.
+
+    `keyed`: the ballot was not a known voter's, so that only an Idempotency-Key can have brought it back.
+    """
+    taken = "idempotency_key_reused" if keyed else "already_voted"
+    others = tuple((option, taken if reason == "taken" else reason) for option, reason in rejected if option != counts)
     status: VoteStatus = "counted" if counts is not None else "rejected" if others else "accepted"
     return VoteState(status, counts, others, revision)
 

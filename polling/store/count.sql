@@ -1,28 +1,37 @@
--- Step 5 of 7, store: the counting statement. `stage`, a temporary table that COPY has just filled, holds the casts of
--- one batch: (poll, ballot, option, position, at).
+-- Step 5 of 7, store: the counting statement.
 --
 -- name: count
--- Places the batch's ballots, records what does not count, moves the tallies, writes which ranges of the log are now
+-- Places a batch's ballots, records what does not count, moves the tallies, writes which ranges of the log are now
 -- covered, and notifies: all in one statement, so that all of it is there or nothing. Safe to run twice, twice at
 -- once, and in any order: which of a ballot's casts counts is decided by comparing their ranks, and the option that
 -- a ballot moves from is read from the row itself at the moment it is locked (`prev`), never from a snapshot.
+--
+-- The batch comes as five arrays side by side: cast_polls, cast_ballots, cast_options, cast_positions, cast_times.
 -- {lock} is SHARE, or UPDATE where somebody waits to close one of the polls: sharers would starve the closer.
+--
+-- Every step is linear in the batch. The planner cannot know how long an array is and takes it for ten rows; the
+-- series of numbers beside the arrays tells it better, so that it hashes instead of looping. Steps are put together
+-- by UNION ALL and GROUP BY where a join of two of them would loop all the same.
 WITH poll AS MATERIALIZED (
-    SELECT number, id, one_vote_per IS NOT NULL AND allow_change AS last_wins, closes_at, ends, final,
-           CASE WHEN one_vote_per IS NULL THEN 'idempotency_key_reused' ELSE 'already_voted' END AS taken,
+    SELECT number, one_vote_per IS NOT NULL AND allow_change AS last_wins, closes_at, ends,
            deleted_at IS NOT NULL AS deleted,
            NOT closed AND (closes_at IS NULL OR clock_timestamp() <= closes_at) AS open
-    FROM polls WHERE number = ANY(%(polls)s) ORDER BY number FOR {lock}),
+    FROM polls WHERE number = ANY(%(polls)s::bigint[]) ORDER BY number FOR {lock}),
 judged AS MATERIALIZED (
-    SELECT s.*, CASE WHEN p.last_wins THEN s.position ELSE -s.position END AS rank, p.last_wins, p.taken,
+    SELECT s.poll, s.ballot, s.option, s.at, p.open,
+        CASE WHEN p.last_wins THEN s.position ELSE -s.position END AS rank,
         CASE WHEN p.deleted THEN 'poll_deleted'
              WHEN s.at > p.closes_at THEN 'poll_closed'
              WHEN p.ends IS NOT NULL AND NOT EXISTS (
                  SELECT FROM unnest(p.ends) AS e WHERE e >> 42 = s.position >> 42 AND s.position < e) THEN 'poll_closed'
         END AS reason
-    FROM stage s JOIN poll p ON p.number = s.poll),
+    FROM ROWS FROM (
+        unnest(%(cast_polls)s::bigint[]), unnest(%(cast_ballots)s::uuid[]), unnest(%(cast_options)s::smallint[]),
+        unnest(%(cast_positions)s::bigint[]), unnest(%(cast_times)s::timestamptz[]), generate_series(1, 1000)
+    ) AS s (poll, ballot, option, position, at, hint)
+    JOIN poll p ON p.number = s.poll),
 ordered AS MATERIALIZED (
-    SELECT poll, ballot, option, rank, at, last_wins, taken,
+    SELECT poll, ballot, option, rank, at, open,
            row_number() OVER casts AS place, first_value(option) OVER casts AS winning
     FROM judged WHERE reason IS NULL
     WINDOW casts AS (PARTITION BY poll, ballot ORDER BY rank DESC)),
@@ -32,52 +41,54 @@ placed AS (
     ON CONFLICT (poll, ballot) DO UPDATE
     SET prev = b.option, option = excluded.option, rank = excluded.rank, cast_at = excluded.cast_at
     WHERE b.rank < excluded.rank
-    RETURNING poll, ballot, option, prev),
+    RETURNING poll, ballot, option, prev, rank),
+lost AS (
+    SELECT poll, ballot, min(option) AS option FROM (
+        SELECT poll, ballot, option FROM ordered WHERE place = 1 AND rank < 0
+        UNION ALL
+        SELECT poll, ballot, NULL FROM placed) AS candidate
+    GROUP BY poll, ballot HAVING count(*) = count(option)),
 rejected AS (
     INSERT INTO rejections (poll, ballot, option, reason)
     SELECT poll, ballot, option, reason FROM judged WHERE reason IS NOT NULL
     UNION
-    SELECT poll, ballot, option, taken FROM ordered WHERE NOT last_wins AND option <> winning
+    SELECT poll, ballot, option, 'taken' FROM ordered WHERE option <> winning AND rank < 0
     UNION
-    SELECT o.poll, o.ballot, o.option, o.taken
-    FROM ordered o LEFT JOIN placed p ON p.poll = o.poll AND p.ballot = o.ballot
-    WHERE NOT o.last_wins AND o.place = 1 AND p.poll IS NULL
-      AND NOT EXISTS (SELECT FROM ballots b WHERE b.poll = o.poll AND b.ballot = o.ballot AND b.option = o.option)
+    SELECT poll, ballot, option, 'taken' FROM lost l
+    WHERE NOT EXISTS (SELECT FROM ballots b WHERE b.poll = l.poll AND b.ballot = l.ballot AND b.option = l.option)
     UNION
-    SELECT p.poll, p.ballot, p.prev, q.taken
-    FROM placed p JOIN poll q ON q.number = p.poll
-    WHERE p.prev IS NOT NULL AND NOT q.last_wins
+    SELECT poll, ballot, prev, 'taken' FROM placed WHERE prev <> option AND rank < 0
     ON CONFLICT DO NOTHING RETURNING 1),
 moved AS (
-    SELECT poll, option, sum(n) AS n FROM (
+    SELECT poll, option, sum(n)::bigint AS n FROM (
         SELECT poll, option, count(*) AS n FROM placed GROUP BY 1, 2
         UNION ALL
         SELECT poll, prev, -count(*) FROM placed WHERE prev IS NOT NULL GROUP BY 1, 2) AS m
     GROUP BY 1, 2 HAVING sum(n) <> 0),
 seen AS MATERIALIZED (
-    SELECT i.poll, i.newest, v.options, v.ns, v.n
-    FROM (SELECT poll, max(at) AS newest FROM ordered GROUP BY poll) AS i
-    LEFT JOIN (
-        SELECT poll, array_agg(option::int) AS options, array_agg(n::bigint) AS ns, sum(n)::bigint AS n
-        FROM moved GROUP BY poll) AS v USING (poll)
-    ORDER BY i.poll),
+    SELECT poll, max(newest) AS newest, bool_and(open) AS open, coalesce(sum(n), 0)::bigint AS n,
+           array_agg(option::int) FILTER (WHERE n IS NOT NULL) AS options,
+           array_agg(n) FILTER (WHERE n IS NOT NULL) AS ns
+    FROM (SELECT poll, max(at) AS newest, bool_and(open) AS open, NULL::smallint AS option, NULL::bigint AS n
+          FROM ordered GROUP BY poll
+          UNION ALL
+          SELECT poll, NULL, NULL, option, n FROM moved) AS parts
+    GROUP BY poll ORDER BY poll),
 tally AS (
     UPDATE tallies t SET
         newest = greatest(t.newest, s.newest),
         revision = t.revision + (s.options IS NOT NULL)::int,
-        total = t.total + coalesce(s.n, 0),
+        total = t.total + s.n,
         counts = CASE WHEN s.options IS NULL THEN t.counts ELSE ARRAY(
             SELECT c + coalesce(s.ns[array_position(s.options, i::int)], 0)
             FROM unnest(t.counts) WITH ORDINALITY AS u (c, i) ORDER BY i) END
     FROM seen s WHERE s.poll = t.poll
-    RETURNING t.poll, t.counts, t.revision, s.options IS NOT NULL AS changed),
+    RETURNING t.poll, t.revision, t.counts, s.open, s.options IS NOT NULL AS changed),
 progress AS (
     INSERT INTO covered (generation, partition, first, next)
     SELECT * FROM unnest(%(generations)s::smallint[], %(partitions)s::int[], %(firsts)s::bigint[], %(nexts)s::bigint[])
     ON CONFLICT (generation, partition, first) DO UPDATE SET next = greatest(covered.next, excluded.next))
-SELECT p.id, t.revision, t.counts, p.open, p.final,
+SELECT t.poll, t.revision, t.counts, t.open,
        (SELECT count(*) FROM placed WHERE prev IS NULL) AS counted, (SELECT count(*) FROM rejected) AS rejected,
        n.notified
-FROM (SELECT pg_notify('counted', %(note)s)::text AS notified) AS n
-LEFT JOIN tally t ON t.changed
-LEFT JOIN poll p ON p.number = t.poll
+FROM (SELECT pg_notify('counted', %(note)s)::text AS notified) AS n LEFT JOIN tally t ON t.changed

@@ -143,7 +143,7 @@ class Store:
         """What became of a ballot so far."""
         [row] = await self._rows("vote_state", poll=poll.number, ballot=ballot.hex())
         rejected = list(zip(row["options"] or (), row["reasons"] or (), strict=True))
-        return state(row["option"], rejected, row["revision"] or 0)
+        return state(row["option"], rejected, row["revision"] or 0, keyed=poll.one_vote_per is None)
 
     async def close_poll(self, poll: Poll) -> Poll:
         """Closes a poll by hand; a closed one stays as it is.

@@ -17,7 +17,10 @@ def upgrade() -> None:
         sa.Column("option", sa.SmallInteger(), nullable=False),
         sa.Column("prev", sa.SmallInteger(), nullable=True),
         sa.PrimaryKeyConstraint("poll", "ballot", name=op.f("ballots_pkey")),
+        postgresql_partition_by="HASH (poll)",
     )
+    for part in range(16):
+        op.execute(f"CREATE TABLE ballots_{part} PARTITION OF ballots FOR VALUES WITH (MODULUS 16, REMAINDER {part})")
     op.create_table(
         "covered",
         sa.Column("generation", sa.SmallInteger(), autoincrement=False, nullable=False),
