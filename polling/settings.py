@@ -137,7 +137,7 @@ class Settings:
     @property
     def task_broker_url(self) -> str:
         """Celery's broker: the Kafka, where nothing else is named."""
-        return self.celery_broker_url or f"kafkatasks://{self.kafka_broker.replace(',', ';')}//"
+        return self.celery_broker_url or f"kafkatasks://{self.kafka_broker.replace(',', '')}//"
 
 
 def read(environment: Mapping[str, str] | None = None) -> Settings:

@@ -1,4 +1,4 @@
-"""All rooms: structured logs and the names of the metrics. Each metric says its unit, what it means, what to do."""
+"""All rooms: structured logs: one line an event, with poll, ballot, partition and offset where they apply."""
 
 from __future__ import annotations
 
