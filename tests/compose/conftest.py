@@ -1,4 +1,4 @@
-"""Reads what the tests of the Docker way of running look at. No engine is needed here; scripts/compose-check has one."""
+"""Reads what the tests of the Docker way of running look at. No engine here: scripts/compose-check has a real one."""
 
 from __future__ import annotations
 
