@@ -1,0 +1,124 @@
+"""Step 1 of 7, accept: stands before the router: who really asks, and how much of a body is read."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Awaitable
+from http import HTTPStatus
+
+import tornado.web
+from tornado import httputil
+from tornado.http1connection import HTTP1Connection
+
+from polling.api import headers
+from polling.api.answers import encode
+from polling.api.limits import client_address, is_one_of
+from polling.core.errors import BodyTooLarge
+from polling.core.polls import MAX_BATCH_BODY, MAX_BODY
+from polling.settings import Network
+
+DRAINED = 16 * 1024 * 1024
+"""Bytes of a refused body that are read and thrown away, so that a client that still sends hears the answer."""
+
+NO_LIMIT = sys.maxsize
+"""Tornado's own limit for bodies, out of the way: it would answer a bare 400. The limits here come first, always."""
+
+
+class Front(httputil.HTTPServerConnectionDelegate):
+    """Hands each request to the application, with the client's address as trusted proxies tell it."""
+
+    def __init__(self, application: tornado.web.Application, trusted: tuple[Network, ...]) -> None:
+        self.application = application
+        self.trusted = trusted
+
+    def start_request(self, server_conn: object, request_conn: httputil.HTTPConnection) -> httputil.HTTPMessageDelegate:
+        assert isinstance(request_conn, HTTP1Connection)
+        return _Message(self, request_conn)
+
+    def on_close(self, server_conn: object) -> None:
+        """Nothing is kept for a connection."""
+
+
+class _Message(httputil.HTTPMessageDelegate):
+    """One request on its way in. A body over the limit is refused at once, however it is sent."""
+
+    def __init__(self, front: Front, connection: HTTP1Connection) -> None:
+        self._front = front
+        self._connection = connection
+        self._inner: httputil.HTTPMessageDelegate | None = None
+        self._limit = MAX_BODY
+        self._size = 0
+        self._refused = False
+
+    def headers_received(
+        self,
+        start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
+        headers: httputil.HTTPHeaders,
+    ) -> Awaitable[None] | None:
+        assert isinstance(start_line, httputil.RequestStartLine)
+        request = httputil.HTTPServerRequest(connection=self._connection, start_line=start_line, headers=headers)
+        if self._front.trusted:
+            self._believe_proxy(request)
+        if request.path.endswith("/votes/batch"):
+            self._limit = MAX_BATCH_BODY
+        declared = headers.get("Content-Length", "")
+        if declared.isdecimal() and int(declared) > self._limit:
+            self._refuse(request, int(declared) > DRAINED or "Expect" in headers)
+            return None
+        self._request = request
+        self._inner = self._front.application.find_handler(request)
+        return self._inner.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self._size += len(chunk)
+        if self._refused:
+            if self._size > DRAINED:
+                self._connection.finish()
+            return None
+        assert self._inner is not None
+        if self._size > self._limit:
+            self._refuse(self._request, False)
+            return None
+        return self._inner.data_received(chunk)
+
+    def finish(self) -> None:
+        if self._refused:
+            self._connection.finish()
+        else:
+            assert self._inner is not None
+            self._inner.finish()
+
+    def on_connection_close(self) -> None:
+        if self._inner is not None:
+            self._inner.on_connection_close()
+
+    def _refuse(self, request: httputil.HTTPServerRequest, at_once: bool) -> None:
+        """Answers 413 now. The connection goes on once the body has been read, or ends where that is `at_once`."""
+        self._refused = True
+        if self._inner is not None:
+            self._inner.on_connection_close()
+            self._inner = None
+        settings = self._front.application.settings["services"].settings
+        error = BodyTooLarge(self._limit)
+        body = encode(error.problem())
+        lines = {
+            **headers.API_HEADERS,
+            **headers.cors(request.headers.get("Origin"), settings.allowed_origins),
+            "Content-Type": headers.PROBLEM_TYPE,
+            "Content-Length": str(len(body)),
+            "Date": httputil.format_timestamp(time.time()),
+        }
+        start_line = httputil.ResponseStartLine("HTTP/1.1", error.status, HTTPStatus(error.status).phrase)
+        self._connection.write_headers(start_line, httputil.HTTPHeaders(lines), body)
+        if at_once:
+            self._connection.finish()
+
+    def _believe_proxy(self, request: httputil.HTTPServerRequest) -> None:
+        peer = request.remote_ip or ""
+        if not is_one_of(peer, self._front.trusted):
+            return
+        request.remote_ip = client_address(peer, request.headers.get("X-Forwarded-For"), self._front.trusted)
+        scheme = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip()
+        if scheme in ("http", "https"):
+            request.protocol = scheme

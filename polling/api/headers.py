@@ -1,0 +1,62 @@
+"""Step 1 of 7, accept: the headers of every answer: security, and who may read it from another origin."""
+
+from __future__ import annotations
+
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+API_HEADERS = {
+    **_SECURITY,
+    "Content-Type": "application/json; charset=utf-8",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+"""For JSON: nothing in it is ever run or shown as a page."""
+
+PAGE_HEADERS = {
+    **_SECURITY,
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-cache",
+}
+"""For pages: scripts and styles from files of ours alone, none inline. `no-cache`: kept, and asked for by its ETag."""
+
+PROBLEM_TYPE = "application/problem+json; charset=utf-8"
+
+_EXPOSED = "ETag, Location, Preference-Applied, Retry-After, WWW-Authenticate"
+_ASKED = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Prefer"
+
+
+def cors(origin: str | None, allowed: tuple[str, ...]) -> dict[str, str]:
+    """The headers by which a page of another origin may read an answer (Fetch, section 3.2).
+
+    Cookies come along only for origins that are named; `*` names none.
+    """
+    if not allowed:
+        return {}
+    if origin in allowed and origin != "*":
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Credentials": "true",
+            "Access-Control-Expose-Headers": _EXPOSED,
+            "Vary": "Origin",
+        }
+    if "*" in allowed:
+        return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _EXPOSED}
+    return {"Vary": "Origin"}
+
+
+def preflight(methods: str) -> dict[str, str]:
+    """What the answer to a preflight adds, where the origin is allowed."""
+    return {
+        "Access-Control-Allow-Methods": methods,
+        "Access-Control-Allow-Headers": _ASKED,
+        "Access-Control-Max-Age": "600",
+    }

@@ -1,0 +1,57 @@
+"""Step 1 of 7, accept: what a handler's file says of its own addresses, for the router and for the OpenAPI page."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from tornado.routing import URLSpec
+from tornado.web import RequestHandler
+
+from polling.core.errors import PollingError
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter in the path, the query or a header. `schema` is JSON Schema."""
+
+    name: str
+    where: str
+    description: str
+    schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
+    example: Any = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of an address. `answers`: for each status what it means and the body's type (None for no body)."""
+
+    method: str
+    summary: str
+    answers: dict[int, tuple[str, Any]]
+    description: str = ""
+    body: Any = None
+    body_media: str = "application/json"
+    answer_media: str = "application/json"
+    example: Any = None
+    parameters: tuple[Parameter, ...] = ()
+    errors: tuple[type[PollingError], ...] = ()
+    admin: bool = False
+
+
+@dataclass(frozen=True)
+class Route:
+    """An address, `{name}` for a part that varies, and the handler that answers there."""
+
+    path: str
+    handler: type[RequestHandler]
+    operations: tuple[Operation, ...] = ()
+
+    def spec(self, **kwargs: Any) -> URLSpec:
+        """As Tornado's router wants it."""
+        return URLSpec(re.sub(r"\{\w+\}", "([^/]+)", self.path), self.handler, kwargs)
+
+
+POLL_ID = Parameter("id", "path", "The poll's id.")
+ADMIN = Parameter("Authorization", "header", "`Bearer <admin_token>`, the poll's admin token.")
