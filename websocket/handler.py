@@ -1,0 +1,192 @@
+"""Step 7 of 7, show: one WebSocket: what comes in over it, and what is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable
+
+import msgspec
+from tornado.iostream import IOStream
+
+from polling import telemetry
+from polling.casting import Casting
+from polling.casting.casting import key_flaw
+from polling.core.errors import (
+    BadRequest,
+    InternalError,
+    PollingError,
+    PollNotFound,
+    RateLimited,
+    StoreUnavailable,
+    UnsupportedMediaType,
+    ValidationError,
+)
+from polling.core.votes import CastVote
+from polling.telemetry import metrics
+from websocket import close_codes, frames, requests
+from websocket.allowance import PAUSE, Allowance
+from websocket.close_codes import CloseCode
+from websocket.handshake import Handshake
+from websocket.hub import Hub
+from websocket.outbox import Outbox
+from websocket.porter import Porter
+from websocket.viewer import Viewer
+
+log = telemetry.logger(__name__)
+
+MAX_SUBSCRIPTIONS = 1_000
+MAX_POLL_ID = 64
+
+MAX_VOTES = 64
+"""Votes of one socket that may wait for Kafka at once; it is not read while it has as many."""
+
+SEND_BUFFER = 64 * 1024
+"""Bytes in the kernel for what a socket has not read yet (Linux doubles it). What lies there can't be replaced by
+anything newer, so it had better be little; the kernel's own choice may grow to megabytes."""
+
+
+class LiveSocket(Handshake):
+    """At `/` for requests that ask to be upgraded. One bad frame gets an error, and the socket stays."""
+
+    def initialize(self, hub: Hub, casting: Casting, porter: Porter) -> None:
+        self.hub = hub
+        self.casting = casting
+        self.porter = porter
+        self._closing: CloseCode | None = None
+        self._votes: set[asyncio.Task[None]] = set()
+        self._vote_ended = asyncio.Event()
+
+    def open(self, *_args: str, **_kwargs: str) -> None:
+        """Welcomes, and shows the leaderboard, and the polls that the address names."""
+        assert self.ws_connection is not None
+        stream = self.ws_connection.stream
+        assert isinstance(stream, IOStream)
+        stream.set_nodelay(True)
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        loop = asyncio.get_running_loop()
+        self._outbox = Outbox(stream, loop.time, lambda: self._close_with(close_codes.SLOW_READER))
+        self._viewer = Viewer(self._outbox, self._close_with)
+        self._exempt = self.porter.exempt(self.request.remote_ip or "")
+        self._allowance = Allowance(loop.time)
+        turned_away = self.hub.full()
+        if turned_away:
+            self._close_with(turned_away)
+            return
+        self._outbox.answer(frames.welcome(MAX_SUBSCRIPTIONS))
+        self.hub.enter(self._viewer)
+        for poll_id in self.request.query_arguments.get("poll", []):
+            self._subscribe(poll_id.decode(errors="replace"))
+
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
+        """Answers a frame. What it returns ends when the next one may be read."""
+        if self._closing is not None:
+            return None
+        if not self._exempt and not self._allowance.take():
+            return self._hold_back(message)
+        if isinstance(message, bytes):
+            self._outbox.answer(frames.error(UnsupportedMediaType("text frames that hold JSON")))
+        else:
+            try:
+                self._do(requests.read(message))
+            except requests.BadFrame as bad:
+                self._outbox.answer(frames.error(bad.error, bad.ref))
+        if self._outbox.behind or len(self._votes) >= MAX_VOTES:
+            return self._take_breath()
+        return None
+
+    def on_malformed_text(self) -> None:
+        """A text frame that is not UTF-8."""
+        if self._closing is None:
+            self._outbox.answer(frames.error(BadRequest("The frame is not valid JSON in UTF-8.")))
+
+    def on_pong(self, data: bytes) -> None:
+        self._viewer.unanswered = False
+
+    def on_close(self) -> None:
+        self._outbox.close()
+        self.hub.leave(self._viewer)
+
+    def _do(self, request: requests.Request) -> None:
+        match request:
+            case requests.Vote():
+                task = asyncio.create_task(self._vote(request))
+                self._votes.add(task)
+                task.add_done_callback(self._on_vote_ended)
+            case requests.Subscribe(poll=str(poll_id)):
+                self._subscribe(poll_id)
+            case requests.Subscribe():
+                self.hub.follow_leaderboard(self._viewer)
+            case requests.Unsubscribe(poll=str(poll_id)):
+                self.hub.unsubscribe(self._viewer, poll_id)
+                self._outbox.answer(frames.unsubscribed(poll_id))
+            case requests.Unsubscribe():
+                self.hub.unfollow_leaderboard(self._viewer)
+                self._outbox.answer(frames.unsubscribed(None))
+            case requests.Ping():
+                self._outbox.answer(frames.PONG)
+
+    def _subscribe(self, poll_id: str) -> None:
+        error: PollingError | None = None
+        if len(poll_id) > MAX_POLL_ID:
+            error = PollNotFound()
+        elif len(self._viewer.polls) >= MAX_SUBSCRIPTIONS and poll_id not in self._viewer.polls:
+            error = ValidationError.at("#/poll", f"A socket may watch {MAX_SUBSCRIPTIONS:,} polls at most.")
+        if error is not None:
+            self._outbox.answer(frames.error(error, poll_id=poll_id))
+        else:
+            self.hub.subscribe(self._viewer, poll_id)
+
+    async def _vote(self, request: requests.Vote) -> None:
+        try:
+            frame = frames.accepted(await self._cast(request), request.ref)
+            metrics.votes_accepted.labels("socket").inc()
+        except PollingError as error:
+            metrics.votes_refused.labels(error.code).inc()
+            frame = frames.error(error, request.ref)
+        except Exception:
+            log.exception("a vote by socket failed", poll=request.poll)
+            frame = frames.error(InternalError(), request.ref)
+        self._outbox.answer(frame)
+
+    async def _cast(self, request: requests.Vote) -> str:
+        """Casts the vote, answers its id. Raises a PollingError."""
+        self.porter.limit_vote(self.request.remote_ip or "")
+        if request.idempotency_key is not None and (flaw := key_flaw(request.idempotency_key)):
+            raise ValidationError.at("#/idempotency_key", flaw)
+        if self.voter is None and (await self.casting.book.get(request.poll)).one_vote_per == "browser":
+            raise StoreUnavailable
+        vote = CastVote(request.poll, request.option, request.idempotency_key, self.voter)
+        return (await self.casting.cast(vote)).vote_id
+
+    def _on_vote_ended(self, vote: asyncio.Task[None]) -> None:
+        self._votes.discard(vote)
+        self._vote_ended.set()
+        if self._closing is not None and not self._votes:
+            self._shut(self._closing)
+
+    async def _take_breath(self) -> None:
+        """Lets the network hold the peer back while its answers are not read, or its votes not acknowledged."""
+        await self._outbox.drained()
+        while len(self._votes) >= MAX_VOTES:
+            self._vote_ended.clear()
+            await self._vote_ended.wait()
+
+    async def _hold_back(self, message: str | bytes) -> None:
+        ref: msgspec.Raw | None = requests.ref_of(message) if isinstance(message, str) else None
+        metrics.rate_limited.inc()
+        self._outbox.answer(frames.error(RateLimited(int(PAUSE)), ref))
+        await asyncio.sleep(PAUSE)
+
+    def _close_with(self, why: CloseCode) -> None:
+        """Closes: at once, or where the server restarts after the votes under way are answered."""
+        if self._closing is not None:
+            return
+        self._closing = why
+        if why is not close_codes.RESTART or not self._votes:
+            self._shut(why)
+
+    def _shut(self, why: CloseCode) -> None:
+        self._outbox.close()
+        self.hub.leave(self._viewer)
+        self.close(why.code, why.reason)
