@@ -11,10 +11,9 @@ import tornado.httpserver
 import tornado.routing
 import tornado.web
 from tornado.httputil import HTTPServerRequest
-from websocket.handler import LiveSocket
 
 from polling import telemetry
-from polling.api import batch, docs, health, leaderboard, pages, polls, votes
+from polling.api import batch, docs, headers, health, leaderboard, pages, polls, voters, votes
 from polling.api.answers import encode
 from polling.api.base import NoSuchAddress
 from polling.api.front import NO_LIMIT, Front
@@ -24,7 +23,9 @@ from polling.api.services import Services, make
 from polling.core.errors import StoreUnavailable
 from polling.settings import Settings
 from polling.store.listening import Listener
+from websocket.handler import LiveSocket
 from websocket.hub import Hub
+from websocket.porter import Porter
 
 log = telemetry.logger(__name__)
 
@@ -53,7 +54,7 @@ def make_application(services: Services, hub: Hub) -> tornado.web.Application:
             tornado.routing.Rule(
                 _WantsSocket("/"),
                 LiveSocket,
-                {"hub": hub, "casting": services.casting, "book": services.book},
+                {"hub": hub, "casting": services.casting, "porter": _porter(services)},
             ),
             *(route.spec(services=services) for route in ROUTES),
         ],
@@ -67,6 +68,25 @@ def make_application(services: Services, hub: Hub) -> tornado.web.Application:
     )
     application.transforms.clear()
     return application
+
+
+def _porter(services: Services) -> Porter:
+    """Gives sockets the same voters, origins and limits as requests have."""
+
+    def new_voter(handler: tornado.web.RequestHandler) -> str:
+        voter = voters.new_voter()
+        voters.set_voter_cookie(handler, voter)
+        return voter
+
+    limits = services.limits
+    return Porter(
+        voter_of=voters.voter_of,
+        new_voter=new_voter,
+        limit_vote=lambda address: limits.take(limits.votes, address),
+        exempt=lambda address: limits.bucket_of(address) is None,
+        allowed_origins=services.settings.allowed_origins,
+        headers=headers.API_HEADERS,
+    )
 
 
 async def _serve_one(settings: Settings, listening: socket.socket) -> None:
@@ -115,13 +135,14 @@ async def _drain(services: Services, server: tornado.httpserver.HTTPServer, hub:
     log.info("stopping", requests=len(services.under_way))
     services.draining = True
     server.stop()
-    hub.close(1012)
+    sockets = hub.close(1012)
     loop = asyncio.get_running_loop()
     until = loop.time() + DRAIN
     while services.under_way and loop.time() < until:
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.05)
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(2.0):
+        await sockets
         await server.close_all_connections()
 
 
