@@ -122,6 +122,8 @@ class Settings:
     bridge_window: int = _setting(_integer(1, 1024), 16)
     bridge_deadline: float = _setting(_seconds, 10.0)
 
+    node_name: str | None = _setting(_text)
+
     log_level: str = _setting(_choice("debug", "info", "warning", "error"), "info")
     log_format: str = _setting(_choice("console", "json"), "json")
     metrics_port: int | None = _setting(_integer(0, 65535))
@@ -137,7 +139,7 @@ class Settings:
     @property
     def task_broker_url(self) -> str:
         """Celery's broker: the Kafka, where nothing else is named."""
-        return self.celery_broker_url or f"kafkatasks://{self.kafka_broker.replace(',', '')}//"
+        return self.celery_broker_url or f"kafkatasks://{self.kafka_broker}//"
 
 
 def read(environment: Mapping[str, str] | None = None) -> Settings:

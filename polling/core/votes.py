@@ -47,7 +47,7 @@ class VoteRecord(msgspec.Struct, frozen=True):
     poll: str
     ballot: str
     option: str
-    at: int | None = None
+    at: int | float | None = None
 
 
 class Slice(msgspec.Struct, frozen=True, array_like=True):

@@ -14,7 +14,8 @@ def _load(file: str) -> dict[str, str]:
     for name, text in zip(parts[1::2], parts[2::2], strict=True):
         if name in found:
             raise ValueError(f"{file} has two queries named {name}")
-        found[name] = "\n".join(line for line in text.splitlines() if not line.startswith("--")).strip()
+        lines = [line.strip() for line in text.splitlines() if not line.startswith("--")]
+        found[name] = " ".join(lines).strip()  # short enough for psycopg to keep what it made of it
     return found
 
 

@@ -1,0 +1,86 @@
+"""Step 3 of 7, log to task: whether the log that Kafka has is the log that PostgreSQL has counted so far."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from polling.core.votes import Covered
+from polling.store.frontier import Place
+from polling.store.rows import Generation
+from polling.vote_log import LogTopic, TopicMissing, Topics
+
+
+@dataclasses.dataclass(frozen=True)
+class LogState:
+    """`topics` may be read; `complaints` say why others may not, and which command mends it; `lost` is what the log
+    no longer has although it was never counted."""
+
+    topics: Mapping[str, Generation]
+    complaints: tuple[str, ...]
+    lost: tuple[Covered, ...]
+
+
+def inspect(kafka: Topics, generations: list[Generation], frontiers: Mapping[Place, int]) -> LogState:
+    """Asks Kafka about each generation's topic.
+
+    Raises:
+        confluent_kafka.KafkaException: Kafka does not answer.
+    """
+    if not generations:
+        return LogState({}, ("No vote log is recorded yet. `polling topics create` makes one.",), ())
+    readable: dict[str, Generation] = {}
+    complaints: list[str] = []
+    lost: list[Covered] = []
+    for generation in generations:
+        try:
+            topic = kafka.describe(generation.topic)
+        except TopicMissing:
+            complaints.append(_missing(generation))
+            continue
+        complaint = _differs(generation, topic)
+        if complaint is None:
+            partitions = range(generation.partitions)
+            ends = kafka.ends(generation.topic, partitions)
+            complaint = _shrunk(generation, ends, frontiers)
+        if complaint is not None:
+            complaints.append(complaint)
+            continue
+        readable[generation.topic] = generation
+        for partition, start in kafka.starts(generation.topic, partitions).items():
+            frontier = frontiers.get((generation.number, partition), 0)
+            if start > frontier:
+                lost.append(Covered(generation.number, partition, frontier, start))
+    return LogState(readable, tuple(complaints), tuple(lost))
+
+
+def _missing(generation: Generation) -> str:
+    return (
+        f"Kafka has no topic {generation.topic}, which is generation {generation.number} of the vote log. "
+        f"`polling topics retire {generation.number}` gives it up."
+    )
+
+
+def _differs(generation: Generation, topic: LogTopic) -> str | None:
+    if (topic.cluster_id, topic.topic_id) != (generation.cluster_id, generation.topic_id):
+        return (
+            f"Topic {generation.topic} is not the one that was counted so far (topic id {topic.topic_id}, "
+            f"not {generation.topic_id}). `polling topics adopt {generation.topic}` takes it as a new generation."
+        )
+    if topic.partitions != generation.partitions:
+        return (
+            f"Topic {generation.topic} has {topic.partitions} partitions, not {generation.partitions}: "
+            f"`polling topics adopt {generation.topic}` takes it as a new generation."
+        )
+    return None
+
+
+def _shrunk(generation: Generation, ends: Mapping[int, int], frontiers: Mapping[Place, int]) -> str | None:
+    for partition, end in ends.items():
+        frontier = frontiers.get((generation.number, partition), 0)
+        if end < frontier:
+            return (
+                f"Partition {partition} of {generation.topic} ends at {end}, but was counted up to {frontier}: "
+                f"the log lost records. `polling topics adopt {generation.topic}` takes it as a new generation."
+            )
+    return None

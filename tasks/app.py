@@ -1,0 +1,77 @@
+"""Steps 4 to 6 of 7: the Celery application: its tasks, and beat's schedule."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from celery import Celery
+
+from polling.core.leaderboard import MAX_ENTRIES, Entry
+from polling.settings import Settings
+from polling.store.queries import query
+from polling.store.rows import to_leaderboard
+from tasks import closing, messages, reconciling
+from tasks.dead_letters import DeadLettersUnavailable
+from tasks.kafka_transport.worker import install_worker_signals
+from tasks.resources import Resources
+
+_SCHEDULE = {
+    messages.REFRESH_LEADERBOARD: 1.0,
+    messages.ANNOUNCE_CLOSED: 1.0,
+    messages.RECONCILE: 60.0,
+}
+"""Seconds between two runs of each periodic task. A run that waited for longer than that is dropped."""
+
+
+def make_app(settings: Settings) -> Celery:
+    """Celery with every task of ours."""
+    app = messages.make_celery(settings)
+    install_worker_signals()
+    _add_tasks(app, settings)
+    app.conf.beat_schedule = {
+        task: {
+            "task": task,
+            "schedule": seconds,
+            "options": {"queue": messages.PERIODIC_QUEUE, "expires": max(seconds, 5.0)},
+        }
+        for task, seconds in _SCHEDULE.items()
+    }
+    return app
+
+
+def _add_tasks(app: Celery, settings: Settings) -> None:
+    resources = Resources(settings)
+    last_entries: list[tuple[Entry, ...]] = [()]
+    away = (psycopg.OperationalError, DeadLettersUnavailable)  # what passes by itself: no trace in the log
+
+    @app.task(name=messages.RECORD_VOTES, throws=away)
+    def record_votes(batch: str, topics: dict[str, str]) -> None:
+        """Counts a batch of votes, and tells of the polls that it changed."""
+        slices = messages.decode_batch(batch)
+        changed = resources.recorder.record(slices, {int(number): topic for number, topic in topics.items()})
+        resources.publisher.results(changed)
+
+    @app.task(name=messages.REFRESH_LEADERBOARD, throws=away)
+    def refresh_leaderboard() -> None:
+        """Asks PostgreSQL for the leaderboard, keeps it in Redis, and tells the sockets where it changed."""
+        rows: list[tuple[Any, ...]] = (
+            resources.connect().execute(query("leaderboard"), {"limit": MAX_ENTRIES}).fetchall()
+        )
+        board = to_leaderboard(rows, datetime.now(UTC))
+        resources.publisher.leaderboard(board, changed=board.entries != last_entries[0])
+        last_entries[0] = board.entries
+
+    @app.task(name=messages.ANNOUNCE_CLOSED, throws=away)
+    def announce_closed() -> None:
+        """Tells of polls that closed, and of those that are final."""
+        connection = resources.connect()
+        resources.publisher.results(closing.announce(connection))
+        closing.seal(connection, resources.topics, settings.allowed_skew)
+        resources.publisher.results(closing.finalise(connection))
+
+    @app.task(name=messages.RECONCILE, throws=away)
+    def reconcile() -> int:
+        """Holds some tallies against a recount."""
+        return reconciling.reconcile_sample(resources.connect())

@@ -1,0 +1,63 @@
+"""Step 5 of 7, store: tells of polls that closed, and makes them final once every vote that may count is counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from polling.core.polls import Results
+from polling.store.queries import query
+from polling.telemetry import logger
+from polling.vote_log import Topics
+
+log = logger(__name__)
+
+_AT_ONCE = 500
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def announce(connection: Connection) -> list[Results]:
+    """Raises the revision of polls whose time came; answers how they stand."""
+    numbers = _numbers(connection, "polls_to_announce")
+    if not numbers:
+        return []
+    rows = connection.execute(query("announce_closed"), {"numbers": numbers}).fetchall()
+    return [_closed(row, final=False) for row in rows]
+
+
+def seal(connection: Connection, topics: Topics, skew: float) -> None:
+    """Fixes where counting ends for polls that have been closed for the allowed skew: at the log's ends as Kafka tells
+    them after that, or after what was counted already. In one transaction a poll, under the poll's lock."""
+    numbers = _numbers(connection, "polls_to_seal", skew=skew)
+    if not numbers:
+        return
+    ends: list[tuple[int, int, int]] = []
+    for generation, topic, _cluster, _topic_id, partitions in connection.execute(query("generations")).fetchall():
+        ends += [(generation, partition, end) for partition, end in topics.ends(topic, range(partitions)).items()]
+    parameters = {
+        "generations": [end[0] for end in ends],
+        "partitions": [end[1] for end in ends],
+        "nexts": [end[2] for end in ends],
+    }
+    for number in numbers:
+        with connection.transaction():
+            connection.execute(query("lock_poll"), {"number": number})
+            connection.execute(query("seal_poll"), {"number": number, **parameters})
+    log.info("polls sealed", polls=len(numbers))
+
+
+def finalise(connection: Connection) -> list[Results]:
+    """Marks sealed polls final once the frontier has reached their ends; answers how they stand, for good."""
+    rows = connection.execute(query("finalise"), {"limit": _AT_ONCE}).fetchall()
+    return [_closed(row, final=True) for row in rows]
+
+
+def _numbers(connection: Connection, name: str, **parameters: Any) -> list[int]:
+    return [number for (number,) in connection.execute(query(name), {"limit": _AT_ONCE, **parameters}).fetchall()]
+
+
+def _closed(row: tuple[Any, ...], *, final: bool) -> Results:
+    poll_id, revision, counts = row
+    return Results(poll_id, revision, tuple(counts), "closed", final)

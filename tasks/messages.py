@@ -1,0 +1,89 @@
+"""Step 4 of 7, task: what crosses to the tasks: names of tasks and queues, the batch's form, and Celery's settings.
+
+This is all of `tasks` that other rooms may import.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+from celery import Celery
+from kombu import Queue
+
+from polling.core.votes import Slice
+from polling.settings import Settings
+from tasks.kafka_transport.worker import celery_settings
+
+VOTES_QUEUE = "votes-to-count"
+"""Batches of votes. Nothing in it needs to be trusted: the bridge hands out again what is not counted in time."""
+
+PERIODIC_QUEUE = "periodic"
+"""What beat sends, so that refreshes do not pile up behind votes."""
+
+RECORD_VOTES = "polling.record_votes"
+REFRESH_LEADERBOARD = "polling.refresh_leaderboard"
+ANNOUNCE_CLOSED = "polling.announce_closed"
+RECONCILE = "polling.reconcile"
+
+MAX_BATCH_BYTES = 600_000
+"""Bytes of records in a batch: in base64, and with its envelope, it stays below the broker's limit of 1 MB."""
+
+_BATCH_TOPIC = {
+    "retention.ms": "3600000",
+    "retention.bytes": "134217728",
+    "segment.bytes": "33554432",
+    "segment.ms": "600000",
+}
+"""The bridge keeps a window of batches in flight, not a backlog: what is older has been counted or handed out again."""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[Slice])
+
+
+def encode_batch(slices: list[Slice]) -> str:
+    """A batch as one text, for a JSON task: msgpack in base64. The records in it are not looked at."""
+    return base64.b64encode(_encoder.encode(slices)).decode()
+
+
+def decode_batch(text: str) -> list[Slice]:
+    """The batch again.
+
+    Raises:
+        ValueError: this is no batch.
+    """
+    return _decoder.decode(base64.b64decode(text, validate=True))
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Celery as every part uses it: the bridge and beat send by a task's name, `tasks/app.py` adds the tasks."""
+    app = Celery("polling", broker=settings.task_broker_url, set_as_current=False)
+    app.conf.update(celery_settings())
+    app.conf.update(
+        task_default_queue=PERIODIC_QUEUE,
+        task_queues=[Queue(name, routing_key=name) for name in (VOTES_QUEUE, PERIODIC_QUEUE)],
+        task_routes={RECORD_VOTES: {"queue": VOTES_QUEUE}},
+        task_time_limit=90,  # far above PostgreSQL's own limits: only for what hangs
+        task_send_sent_event=True,
+        worker_send_task_events=True,
+        worker_hijack_root_logger=False,
+        broker_connection_max_retries=None,
+        broker_transport_options=_transport_options(settings),
+        accept_content=["json"],
+        timezone="UTC",
+    )
+    return app
+
+
+def _transport_options(settings: Settings) -> dict[str, Any]:
+    if not settings.task_broker_url.startswith("kafkatasks:"):
+        return {"visibility_timeout": 60}
+    return {
+        "topic_prefix": "celery.",
+        "group_id": "polling-workers",
+        "group_instance_id": settings.node_name,
+        "partitions": settings.votes_partitions,
+        "replication_factor": settings.votes_replication,
+        "queues": {VOTES_QUEUE: {"config": _BATCH_TOPIC}},
+    }

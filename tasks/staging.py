@@ -1,0 +1,86 @@
+"""Step 4 of 7, task: reads the records of a batch, and tells casts that can be counted from records that cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from polling.core import positions
+from polling.core.polls import MAX_OPTIONS
+from polling.core.votes import Slice, VoteRecord
+from polling.store import arrays
+from polling.store.counting import Casts, Shape
+
+UNREADABLE = "unreadable"
+UNKNOWN_POLL = "unknown_poll"
+UNKNOWN_OPTION = "unknown_option"
+REFUSED = "refused_by_postgresql"
+
+_decode = msgspec.json.Decoder(VoteRecord).decode
+_OPTIONS = {str(number): (number, arrays.int2(number)) for number in range(1, MAX_OPTIONS + 1)}
+
+
+class DeadRecord(NamedTuple):
+    """A record that can never be counted, and why."""
+
+    reason: str
+    generation: int
+    partition: int
+    offset: int
+    value: bytes
+
+
+class Readable(NamedTuple):
+    """A record that is a vote, wherever it may lead."""
+
+    vote: VoteRecord
+    ballot: bytes
+    generation: int
+    partition: int
+    offset: int
+    time: int
+    value: bytes
+
+
+def read(slices: list[Slice]) -> tuple[list[Readable], list[DeadRecord]]:
+    """The votes among the records of a batch, in order, and the records that are none."""
+    votes: list[Readable] = []
+    dead: list[DeadRecord] = []
+    for part in slices:
+        for offset, time, value in zip(part.offsets, part.times, part.values, strict=True):
+            try:
+                vote = _decode(value)
+                ballot = bytes.fromhex(vote.ballot) if len(vote.ballot) == 32 else b""
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                ballot = b""
+            if len(ballot) == 16:
+                votes.append(Readable(vote, ballot, part.generation, part.partition, offset, time, value))
+            else:
+                dead.append(DeadRecord(UNREADABLE, part.generation, part.partition, offset, value))
+    return votes, dead
+
+
+def stage(votes: list[Readable], shapes: Mapping[str, Shape]) -> tuple[Casts, list[Readable], list[DeadRecord]]:
+    """Packs the votes for the counting statement; answers them beside the votes that they were made from.
+
+    `shapes` has every poll of the batch that ever was.
+    """
+    casts, staged, dead = Casts(), [], []
+    packed = {poll_id: arrays.int8(shape.number) for poll_id, shape in shapes.items()}
+    for read_vote in votes:
+        vote, ballot, generation, partition, offset, time, value = read_vote
+        shape = shapes.get(vote.poll)
+        option = _OPTIONS.get(vote.option)
+        if shape is None or option is None or option[0] > shape.options:
+            reason = UNKNOWN_POLL if shape is None else UNKNOWN_OPTION
+            dead.append(DeadRecord(reason, generation, partition, offset, value))
+            continue
+        casts.polls.append(packed[vote.poll])
+        casts.ballots.append(arrays.uuid(ballot))
+        casts.options.append(option[1])
+        casts.positions.append(arrays.int8(positions.base(generation, partition) | offset))
+        casts.times.append(arrays.timestamptz(time))
+        staged.append(read_vote)
+    return casts, staged, dead
