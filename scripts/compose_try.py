@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 QUESTION = "What is your favorite programming language?"
@@ -55,7 +55,7 @@ async def until(read: Callable[[], Awaitable[Any]], fits: Callable[[Any], bool])
             seen = await read()
             if fits(seen):
                 return seen
-        except OSError as error:
+        except (OSError, HTTPClientError) as error:
             seen = error
         await asyncio.sleep(0.2)
     raise Failed(f"still not after {PATIENCE:.0f} s: {str(seen)[:600]}")
@@ -242,7 +242,7 @@ async def walk(steps: list[tuple[str, Step]]) -> int:
     for what, step in steps:
         try:
             await step()
-        except (Failed, OSError, LookupError, ValueError) as error:
+        except (Failed, OSError, HTTPClientError, LookupError, ValueError) as error:
             print(f"FAIL  {what}: {type(error).__name__}: {error}", flush=True)
             return 1
         print(f"PASS  {what}", flush=True)
