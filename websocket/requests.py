@@ -51,6 +51,8 @@ Request = Subscribe | Unsubscribe | Vote | Ping
 _request: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 
+_NO_JSON = "The frame is not valid JSON in UTF-8."
+
 
 class BadFrame(Exception):
     """A frame that is no request. Carries the error to answer, and its `ref` where it has one."""
@@ -70,11 +72,14 @@ def read(frame: str) -> Request:
     try:
         return _request.decode(frame)
     except msgspec.ValidationError as error:
+        # It is named before the end is read: what comes after may be no JSON at all.
+        if not _is_json(frame):
+            raise BadFrame(BadRequest(_NO_JSON)) from error
         detail, _, path = str(error).partition(" - at ")
         fault = ValidationError.at(_pointer(path), f"{detail}.")
         raise BadFrame(fault, ref_of(frame)) from error
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise BadFrame(BadRequest("The frame is not valid JSON in UTF-8.")) from error
+        raise BadFrame(BadRequest(_NO_JSON)) from error
 
 
 def ref_of(frame: str) -> Raw | None:
@@ -83,6 +88,14 @@ def ref_of(frame: str) -> Raw | None:
         return _fields.decode(frame).get("ref")
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
+
+
+def _is_json(frame: str) -> bool:
+    try:
+        msgspec.json.decode(frame)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return False
+    return True
 
 
 def _pointer(path: str) -> str:
