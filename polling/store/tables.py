@@ -121,7 +121,7 @@ generations = Table(
     Column("partitions", Integer, nullable=False),
     Column("adopted_at", _time, nullable=False, server_default=text("clock_timestamp()")),
     Column("retired_at", _time),
-    UniqueConstraint("topic_id"),
+    UniqueConstraint("topic_id", "partitions"),
 )
 
 # Up to where (not included) every record of a partition is counted.

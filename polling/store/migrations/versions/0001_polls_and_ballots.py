@@ -48,7 +48,7 @@ def upgrade() -> None:
         ),
         sa.Column("retired_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("number", name=op.f("generations_pkey")),
-        sa.UniqueConstraint("topic_id", name=op.f("generations_topic_id_key")),
+        sa.UniqueConstraint("topic_id", "partitions", name=op.f("generations_topic_id_partitions_key")),
     )
     op.create_table(
         "lost_ranges",

@@ -1,0 +1,145 @@
+"""Step 3 of 7, log to task: what PostgreSQL holds, kept at hand for the reading loop by a thread of its own.
+
+A notification is a hint only: it makes the thread read. It reads as well at each (re)connect, every second while
+anything is in flight, and when it is asked to. It folds counted ranges into the frontier.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import psycopg
+from confluent_kafka import KafkaException
+
+from bridge.folding import fold
+from bridge.log_state import LogState, inspect
+from polling.core.votes import Covered
+from polling.store.frontier import FrontierStore, Place
+from polling.telemetry import logger, metrics
+from polling.vote_log import Topics
+
+log = logger(__name__)
+
+_FOLD_EVERY = 0.1
+_READ_EVERY = 1.0
+_INSPECT_EVERY = 5.0
+_PACE = 0.004  # seconds between two reads, so that a storm of notifications costs one
+_RETRY = 1.0
+
+
+UNASKED = LogState({}, ("PostgreSQL and Kafka were not asked yet.",), ())
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What was true in PostgreSQL at some moment, and stays true: what is counted stays counted."""
+
+    frontiers: Mapping[Place, int] = dataclasses.field(default_factory=dict)
+    covered: tuple[Covered, ...] = ()
+    log_state: LogState = UNASKED
+    reads: int = 0
+
+
+class Progress:
+    """Owns the bridge's connection to PostgreSQL. `known` may be read by any thread."""
+
+    def __init__(self, database_url: str, kafka: Topics) -> None:
+        self._url = database_url
+        self._kafka = kafka
+        self._store: FrontierStore | None = None
+        self.known = Known()
+        self.reachable = False
+        self._stopped = threading.Event()
+        self._last_inspected = self._last_folded = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Folds once more, and ends."""
+        self._stopped.set()
+        self._thread.join(timeout=10)
+
+    def wait_for(self, condition: Callable[[Known], bool], seconds: float) -> bool:
+        """Waits until what is known fulfils a condition."""
+        limit = time.monotonic() + seconds
+        while not condition(self.known):
+            if time.monotonic() > limit:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                if self._store is None:
+                    self._store = FrontierStore(self._url)
+                    self._store.listen()
+                    self._last_inspected = float("-inf")
+                self._read()
+                self._store.hear(_READ_EVERY)
+                self._stopped.wait(_PACE)
+            except psycopg.Error as error:
+                self._lose(error)
+        self._end()
+
+    def _lose(self, error: Exception) -> None:
+        if self.reachable or self._store is None:
+            log.warning("waiting for PostgreSQL", error=type(error).__name__)
+        self.reachable = False
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        self._stopped.wait(_RETRY)
+
+    def _read(self) -> None:
+        assert self._store is not None
+        now = time.monotonic()
+        covered = self._store.covered()  # before the frontiers: what another bridge folds meanwhile shows there
+        frontiers = self._store.frontiers()
+        moved = fold(frontiers, covered)
+        if moved and now - self._last_folded >= _FOLD_EVERY:
+            self._store.advance(moved)
+            self._last_folded = now
+        frontiers.update(moved)
+        log_state = self.known.log_state
+        if now - self._last_inspected >= _INSPECT_EVERY:
+            log_state = self._inspect(frontiers)
+            self._last_inspected = now
+        self.known = Known(frontiers, tuple(covered), log_state, self.known.reads + 1)
+        self.reachable = True
+
+    def _inspect(self, frontiers: Mapping[Place, int]) -> LogState:
+        assert self._store is not None
+        try:
+            state = inspect(self._kafka, self._store.generations(), frontiers)
+        except KafkaException as error:
+            log.warning("waiting for Kafka", error=str(error.args[0]))
+            return self.known.log_state
+        for lost in state.lost:
+            self._store.record_lost(lost)
+            log.error(
+                "the log lost records before they were counted",
+                generation=lost.generation,
+                partition=lost.partition,
+                offset=lost.first,
+                records=lost.next - lost.first,
+            )
+        metrics.lost_records.set(sum(lost.next - lost.first for lost in self._store.lost()))
+        if state.complaints != self.known.log_state.complaints:
+            for complaint in state.complaints:
+                log.error("the vote log is not read", why=complaint)
+        return state
+
+    def _end(self) -> None:
+        try:
+            if self._store is not None:
+                self._last_folded = float("-inf")
+                self._read()
+                self._store.close()
+        except psycopg.Error as error:
+            log.warning("stopped without a last fold", error=type(error).__name__)

@@ -1,0 +1,144 @@
+"""Step 3 of 7, log to task: the consumer: reads the log from the frontier on. One thread makes all of its calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from bridge.gathering import Gatherer
+from polling.store.frontier import Place
+from polling.store.rows import Generation
+from polling.telemetry import logger, metrics
+from polling.vote_log import consumer_config
+
+log = logger(__name__)
+
+
+class Reader:
+    """Fills a gatherer from the topics that may be read. Raises `KafkaException` where the consumer is broken."""
+
+    def __init__(
+        self, broker: str, instance: str | None, gatherer: Gatherer, frontiers: Callable[[], Mapping[Place, int]]
+    ) -> None:
+        self._gatherer = gatherer
+        self._frontiers = frontiers
+        self._topics: dict[str, Generation] = {}
+        self._assigned: dict[Place, TopicPartition] = {}
+        self._paused = False
+        self.out_of_range = False
+        self._consumer = Consumer(consumer_config(broker, instance))
+
+    @property
+    def topics(self) -> dict[str, Generation]:
+        """The topics that are read."""
+        return self._topics
+
+    @property
+    def assigned(self) -> int:
+        """How many partitions this bridge reads now."""
+        return len(self._assigned)
+
+    def subscribe(self, topics: Mapping[str, Generation]) -> None:
+        """Reads these topics from now on, and no others; none at all where there are none."""
+        self._topics = dict(topics)
+        self.out_of_range = False
+        if topics:
+            self._consumer.subscribe(
+                list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+            )
+        else:
+            self._consumer.unsubscribe()
+            self._drop(list(self._assigned))
+
+    def read(self, wait: float, limit: int) -> int:
+        """Waits for a record, takes what has come by then; answers how many records."""
+        first = self._consumer.poll(wait)
+        if first is None:
+            return 0
+        messages = [first, *self._consumer.consume(limit, 0)] if limit > 1 else [first]
+        return sum(map(self._take, messages))
+
+    def hold(self) -> None:
+        """Takes nothing for now, and stays in the group: to be called again and again while there is no room."""
+        if not self._paused:
+            self._consumer.pause(self._consumer.assignment())
+            self._paused = True
+        message = self._consumer.poll(0)
+        if message is not None:
+            self._take(message)
+
+    def go_on(self) -> None:
+        """Takes records again."""
+        if self._paused:
+            self._consumer.resume(self._consumer.assignment())
+            self._paused = False
+
+    def show_progress(self) -> None:
+        """Commits the frontier, for whoever looks at the group's lag, and sets the lag's metric."""
+        frontiers = self._frontiers()
+        offsets = []
+        for place, where in self._assigned.items():
+            frontier = frontiers.get(place)
+            if frontier is None:
+                continue
+            offsets.append(TopicPartition(where.topic, where.partition, frontier))
+            _low, high = self._consumer.get_watermark_offsets(where, cached=True)
+            metrics.log_lag.labels(*map(str, place)).set(max(0, high - frontier))
+        if offsets:
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+            except KafkaException as error:  # only the display of the lag suffers
+                log.info("offsets not committed", error=str(error.args[0]))
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _take(self, message: Message) -> int:
+        error = message.error()
+        topic = self._topics.get(message.topic() or "")
+        if error is None:
+            if topic is not None:
+                place = (topic.number, message.partition())
+                self._gatherer.add(place, message.offset(), message.timestamp()[1], message.value() or b"")
+            return 1
+        if error.code() == KafkaError._PARTITION_EOF:
+            if topic is not None:
+                self._gatherer.reach((topic.number, message.partition()), message.offset())
+        elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            self.out_of_range = True
+        elif error.fatal():
+            raise KafkaException(error)
+        else:
+            log.warning("reading the log", error=str(error))
+        return 0
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        frontiers = self._frontiers()
+        for where in partitions:
+            place = (self._topics[where.topic].number, where.partition)
+            where.offset = frontiers.get(place, 0)
+            self._assigned[place] = where
+            self._gatherer.assign(place, where.offset)
+        consumer.incremental_assign(partitions)
+        if self._paused:
+            consumer.pause(partitions)
+        if partitions:
+            log.info("partitions assigned", partitions=_names(partitions))
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        gone = {(where.topic, where.partition) for where in partitions}
+        self._drop([place for place, where in self._assigned.items() if (where.topic, where.partition) in gone])
+        if partitions:
+            log.info("partitions revoked", partitions=_names(partitions))
+
+    def _drop(self, places: list[Place]) -> None:
+        for place in places:
+            where = self._assigned.pop(place)
+            self._gatherer.revoke(place)
+            metrics.log_lag.labels(*map(str, place)).set(0)
+            log.debug("partition dropped", partition=where.partition)
+
+
+def _names(partitions: Iterable[TopicPartition]) -> list[str]:
+    return [f"{where.topic}/{where.partition}@{where.offset}" for where in partitions]

@@ -1,0 +1,326 @@
+"""All rooms: the command `polling`. Each command runs one part of the system; only this file puts parts together."""
+
+from __future__ import annotations
+
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from polling import __version__, settings
+from polling.telemetry import logs, serving
+
+if TYPE_CHECKING:
+    from polling.store.frontier import FrontierStore
+    from polling.vote_log import Topics
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Real-time polls: every vote through Kafka, counted exactly once, shown live.
+
+    \b
+    Example:
+      polling up            runs everything on this machine
+      polling api --help    tells about one command
+    """
+
+
+@cli.command()
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path(".polling"), show_default=True)
+@click.option("--api-processes", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Worker processes.")
+def up(data: Path, api_processes: int, workers: int) -> None:
+    """Run the whole system here, without Docker, until Ctrl-C.
+
+    Servers named in the environment (KAFKA_BROKER, DB_HOST, REDIS_URL), or in the file that ENV_FILE names, are used
+    in place of its own.
+
+    \b
+    Example:
+      polling up
+      ENV_FILE=.env polling up --api-processes 2
+    """
+    from polling.local.up import up as run
+
+    sys.exit(run(settings.environment(), data, api_processes, workers))
+
+
+@cli.command()
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
+def api(processes: int) -> None:
+    """Serve the API, the web pages and the WebSockets.
+
+    \b
+    Example:
+      polling api --processes 2
+    """
+    serving.share()
+    configured = _settings("api")
+    from polling.api.app import serve
+
+    serve(configured, processes)
+
+
+@cli.command()
+def bridge() -> None:
+    """Read the vote log and hand batches of votes to the workers.
+
+    \b
+    Example:
+      polling bridge
+    """
+    configured = _settings("bridge")
+    from bridge.main import run
+
+    run(configured)
+
+
+@cli.command()
+@click.option("--concurrency", type=click.IntRange(1), default=2, show_default=True, help="Worker processes.")
+def worker(concurrency: int) -> None:
+    """Count votes, refresh the leaderboard, close polls: run the tasks.
+
+    \b
+    Example:
+      polling worker --concurrency 4
+    """
+    serving.share()
+    configured = _settings("worker")
+    from tasks.running import run_worker
+
+    run_worker(configured, concurrency)
+
+
+@cli.command()
+def beat() -> None:
+    """Send the periodic tasks. One in the whole system.
+
+    \b
+    Example:
+      polling beat
+    """
+    configured = _settings("beat")
+    from tasks.running import run_beat
+
+    run_beat(configured)
+
+
+@cli.command()
+def flower() -> None:
+    """Watch the tasks in a browser, on FLOWER_PORT.
+
+    \b
+    Example:
+      FLOWER_BASIC_AUTH=me:secret polling flower
+    """
+    configured = _settings("flower")
+    from tasks.running import run_flower
+
+    run_flower(configured)
+
+
+@cli.command()
+def migrate() -> None:
+    """Make the database where it is missing, and bring its tables up to date.
+
+    \b
+    Example:
+      polling migrate
+    """
+    configured = _settings("migrate")
+    import psycopg2
+
+    from polling.store.migrate import migrate as run
+    from polling.waiting import wait_for
+
+    wait_for("PostgreSQL", lambda: run(configured.database_url), (psycopg2.OperationalError,))
+    click.echo("The database is up to date.")
+
+
+@cli.command()
+@click.argument("poll", required=False)
+def recount(poll: str | None) -> None:
+    """Recount POLL, or every poll, from its stored ballots. Exits with 1 where a tally differs.
+
+    \b
+    Example:
+      polling recount
+      polling recount 0h4cq8z9m2k7v5x1t3s6
+    """
+    configured = _settings("recount")
+    import psycopg
+    from rich.progress import track
+
+    from polling.store.recounting import polls
+    from polling.store.recounting import recount as recount_one
+
+    with psycopg.connect(configured.database_url, autocommit=True, connect_timeout=5) as connection:
+        chosen = list(polls(connection, poll))
+        if poll is not None and not chosen:
+            raise click.ClickException(f"There is no poll {poll}.")
+        shown = track(chosen, "Recounting", disable=not sys.stderr.isatty())
+        results = [recount_one(connection, number, poll_id) for number, poll_id in shown]
+    differing = [one for one in results if not one.agrees]
+    for one in differing:
+        click.echo(f"{one.poll_id}: the tally says {one.counts} (total {one.total}), the ballots {one.recounted}")
+    votes = sum(sum(one.recounted) for one in results)
+    click.echo(f"{len(results)} polls with {votes} votes recounted, {len(differing)} differ.")
+    sys.exit(1 if differing else 0)
+
+
+@cli.command()
+@click.argument("url")
+def health(url: str) -> None:
+    """Ask URL; exit with 0 where it answers 2xx. For health checks of containers.
+
+    \b
+    Example:
+      polling health http://127.0.0.1:5000/readyz
+    """
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 (the operator's own URL)
+            click.echo(answer.read().decode(errors="replace"))
+    except (urllib.error.URLError, OSError) as error:
+        raise click.ClickException(f"{url}: {error}") from error
+
+
+@cli.command()
+def version() -> None:
+    """Print the version.
+
+    \b
+    Example:
+      polling version
+    """
+    click.echo(__version__)
+
+
+@cli.group()
+def topics() -> None:
+    """Make and look after the vote log's topics.
+
+    \b
+    Example:
+      polling topics create
+      polling topics show
+    """
+
+
+@topics.command()
+def create() -> None:
+    """Make the topics that are missing, and record the vote log's first generation.
+
+    \b
+    Example:
+      polling topics create
+    """
+    from confluent_kafka import KafkaException
+
+    from polling import log_admin
+    from polling.waiting import wait_for
+
+    configured, store, kafka = _log_admin()
+    try:
+        lines = wait_for("Kafka", lambda: log_admin.create(configured, store, kafka), (KafkaException,))
+    except log_admin.LogAdminError as error:
+        raise click.ClickException(str(error)) from error
+    for line in lines:
+        click.echo(line)
+
+
+@topics.command()
+def show() -> None:
+    """Show the generations of the vote log, how far each is counted, and what was lost.
+
+    \b
+    Example:
+      polling topics show
+    """
+    _configured, store, kafka = _log_admin()
+    frontiers = store.frontiers()
+    for generation in store.generations():
+        click.echo(f"generation {generation.number}: {generation.topic}, topic id {generation.topic_id}")
+        for partition, end in kafka.ends(generation.topic, range(generation.partitions)).items():
+            frontier = frontiers.get((generation.number, partition), 0)
+            click.echo(f"  partition {partition}: counted to {frontier} of {end}, lag {end - frontier}")
+    for lost in store.lost():
+        click.echo(f"lost: generation {lost.generation}, partition {lost.partition}, {lost.first} to {lost.next}")
+
+
+@topics.command()
+@click.argument("topic")
+def adopt(topic: str) -> None:
+    """Take TOPIC as the newest generation of the vote log.
+
+    \b
+    Example:
+      polling topics adopt votes
+    """
+    from polling import log_admin
+    from polling.vote_log import TopicMissing
+
+    _configured, store, kafka = _log_admin()
+    try:
+        generation = log_admin.adopt(store, kafka, topic)
+    except log_admin.LogAdminError as error:
+        raise click.ClickException(str(error)) from error
+    except TopicMissing as error:
+        raise click.ClickException(f"Kafka has no topic {topic}.") from error
+    click.echo(f"{topic} is generation {generation.number} now, with {generation.partitions} partitions.")
+
+
+@topics.command()
+@click.argument("generation", type=int)
+def retire(generation: int) -> None:
+    """Read GENERATION of the vote log no more: what is not counted of it stays so.
+
+    \b
+    Example:
+      polling topics retire 1
+    """
+    _configured, store, _kafka = _log_admin()
+    store.retire_generation(generation)
+    click.echo(f"Generation {generation} is retired.")
+
+
+@topics.command()
+def acknowledge() -> None:
+    """End the alarm about records that the log lost before they were counted.
+
+    \b
+    Example:
+      polling topics acknowledge
+    """
+    _configured, store, _kafka = _log_admin()
+    click.echo(f"{store.acknowledge_lost()} lost ranges acknowledged.")
+
+
+def main() -> None:
+    """The console command. A setting that is missing or malformed ends it with one line."""
+    try:
+        cli()
+    except settings.SettingError as error:
+        click.echo(f"polling: {error}", err=True)
+        sys.exit(2)
+
+
+def _settings(role: str) -> settings.Settings:
+    configured = settings.read()
+    logs.set_up_logs(role, configured.log_level, configured.log_format)
+    return configured
+
+
+def _log_admin() -> tuple[settings.Settings, FrontierStore, Topics]:
+    import psycopg
+
+    from polling.store.frontier import FrontierStore
+    from polling.vote_log import Topics
+    from polling.waiting import wait_for
+
+    configured = _settings("topics")
+    store = wait_for("PostgreSQL", lambda: FrontierStore(configured.database_url), (psycopg.OperationalError,))
+    return configured, store, Topics(configured.kafka_broker)

@@ -1,0 +1,88 @@
+"""Steps 4 to 6 of 7: runs a worker, beat, or Flower, each until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+
+from celery.beat import Scheduler
+from celery.signals import setup_logging, worker_process_shutdown, worker_ready
+
+from polling.settings import Settings
+from polling.telemetry import logger, serving
+from tasks.app import make_app
+
+log = logger(__name__)
+
+WORKER_METRICS_PORT = 9102
+BEAT_METRICS_PORT = 9103
+
+_BEAT_SILENCE = 30.0  # seconds without a tick after which beat is not ready
+
+
+def run_worker(settings: Settings, concurrency: int) -> None:
+    """Runs a worker with so many processes. It waits for Kafka by itself."""
+    _keep_our_logs()
+    ready: list[bool] = []
+    worker_ready.connect(lambda **_: ready.append(True), weak=False)
+    worker_process_shutdown.connect(lambda pid, **_: serving.child_ended(pid), weak=False)
+    port = _serve(settings, WORKER_METRICS_PORT, lambda: [] if ready else ["worker"])
+    log.info("worker starts", processes=concurrency, metrics_port=port)
+    name = settings.node_name or socket.gethostname()
+    make_app(settings).worker_main(
+        [
+            "worker",
+            f"--concurrency={concurrency}",
+            f"--hostname=worker@{name}",
+            "--loglevel=WARNING",
+            "--task-events",
+            "--without-mingle",
+            "--without-gossip",
+        ]
+    )
+
+
+def run_beat(settings: Settings) -> None:
+    """Runs beat: one in the whole system. Its schedule is all intervals, so that nothing needs to be kept."""
+    _keep_our_logs()
+    ticked = [time.monotonic()]
+
+    class TickingScheduler(Scheduler):
+        def tick(self, *args: object, **kwargs: object) -> float:
+            wait: float = super().tick(*args, **kwargs)
+            ticked[0] = time.monotonic()
+            return wait
+
+    def readiness() -> list[str]:
+        return ["beat"] if time.monotonic() - ticked[0] > _BEAT_SILENCE else []
+
+    port = _serve(settings, BEAT_METRICS_PORT, readiness)
+    log.info("beat starts", metrics_port=port)
+    make_app(settings).Beat(scheduler_cls=TickingScheduler, max_interval=1, loglevel="WARNING").run()
+
+
+def run_flower(settings: Settings) -> None:
+    """Runs Flower on its port. Without `FLOWER_BASIC_AUTH` anybody who reaches it may use it: it stays on loopback."""
+    from tasks.kafka_transport import flower_plugin
+
+    _keep_our_logs()
+    flower_plugin.install()
+    words = ["flower", f"--address={settings.bind_address}", f"--port={settings.flower_port}", "--loglevel=WARNING"]
+    if settings.flower_basic_auth:
+        words.append(f"--basic-auth={settings.flower_basic_auth}")
+    app = make_app(settings)
+    log.info("flower starts", port=settings.flower_port)
+    app.start(words)
+
+
+def _serve(settings: Settings, usual_port: int, readiness: serving.Readiness) -> int:
+    port = usual_port if settings.metrics_port is None else settings.metrics_port
+    return serving.serve(settings.bind_address, port, readiness)
+
+
+def _keep_our_logs() -> None:
+    """Celery would put its own handlers in place of ours, and writes two lines a task: one line a batch is enough."""
+    setup_logging.connect(lambda **_: None, weak=False)
+    for chatty in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
