@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _lock = threading.Lock()
+#: Reentrant, for making one shared thing may ask for another.
+_making = threading.RLock()
 _alive: dict[int, Any] = {}
 _shared: dict[tuple[Any, ...], Any] = {}
 
@@ -51,13 +53,12 @@ def everything_shared() -> list[Any]:
 
 def _forget_the_parents() -> None:
     global _lock, _making
-    _lock, _making = threading.Lock(), threading.Lock()
+    _lock, _making = threading.Lock(), threading.RLock()
     for handle in _alive.values():
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
     _alive.clear()
     _shared.clear()
 
 
-_making = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_the_parents)

@@ -158,7 +158,7 @@ class Publisher:
 
     def flush(self, seconds: float) -> int:
         """Wait for all that is under way, at most `seconds`; returns how many messages are left."""
-        return int(self.producer.flush(seconds))
+        return int(self.producer.flush(seconds)) if len(self.producer) else 0
 
 
 class _Batch:

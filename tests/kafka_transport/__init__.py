@@ -1,0 +1,1 @@
+"""Celery over Kafka, tested on a real broker."""
