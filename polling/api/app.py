@@ -7,7 +7,6 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 
-import tornado.httpserver
 import tornado.routing
 import tornado.web
 from tornado.httputil import HTTPServerRequest
@@ -16,7 +15,8 @@ from polling import telemetry
 from polling.api import batch, docs, headers, health, leaderboard, pages, polls, voters, votes
 from polling.api.answers import encode
 from polling.api.base import NoSuchAddress
-from polling.api.front import NO_LIMIT, Front
+from polling.api.door import Door
+from polling.api.front import Message
 from polling.api.openapi import document
 from polling.api.process import run_processes
 from polling.api.services import Services, make
@@ -97,13 +97,7 @@ async def _serve_one(settings: Settings, listening: socket.socket) -> None:
     services = make(settings, loop)
     hub = Hub(services.live, services.store, services.book)
     application = make_application(services, hub)
-    server = tornado.httpserver.HTTPServer(
-        Front(application, settings.trusted_proxies),
-        max_body_size=NO_LIMIT,
-        max_header_size=32 * 1024,
-        idle_connection_timeout=75,
-        body_timeout=30,
-    )
+    server = Door(services, lambda connection: Message(application, settings.trusted_proxies, connection))
     server.add_sockets([listening])
     listener = Listener(settings.database_url, services.waits.counted, services.waits.look_again)
     await services.store.open()
@@ -115,6 +109,7 @@ async def _serve_one(settings: Settings, listening: socket.socket) -> None:
         asyncio.create_task(_learn_generations(services), name="learn generations"),
         asyncio.create_task(_learn_cookie_secret(services, application), name="learn the cookies' key"),
         asyncio.create_task(_warm(services), name="warm the writer"),
+        asyncio.create_task(_keep_house(server), name="keep house"),
     ]
     log.info("serving", port=listening.getsockname()[1])
     await stop.wait()
@@ -130,7 +125,7 @@ async def _serve_one(settings: Settings, listening: socket.socket) -> None:
     log.info("stopped")
 
 
-async def _drain(services: Services, server: tornado.httpserver.HTTPServer, hub: Hub) -> None:
+async def _drain(services: Services, server: Door, hub: Hub) -> None:
     """No new connections, sockets closed with 1012, then the requests under way get their answers."""
     log.info("stopping", requests=len(services.under_way))
     services.draining = True
@@ -143,7 +138,7 @@ async def _drain(services: Services, server: tornado.httpserver.HTTPServer, hub:
     await asyncio.sleep(0.05)
     async with asyncio.timeout(2.0):
         await sockets
-        await server.close_all_connections()
+        server.close_connections()
 
 
 async def _learn_generations(services: Services) -> None:
@@ -181,6 +176,13 @@ async def _warm(services: Services) -> None:
 
     await _until(ask, "Kafka")
     await services.writer.warm()
+
+
+async def _keep_house(server: Door) -> None:
+    while True:
+        await asyncio.sleep(RETRY)
+        server.lane.flush()
+        server.close_idle()
 
 
 async def _until(ask: Callable[[], Awaitable[bool]], what: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Awaitable
 from http import HTTPStatus
 
@@ -25,26 +24,14 @@ NO_LIMIT = sys.maxsize
 """Tornado's own limit for bodies, out of the way: it would answer a bare 400. The limits here come first, always."""
 
 
-class Front(httputil.HTTPServerConnectionDelegate):
-    """Hands each request to the application, with the client's address as trusted proxies tell it."""
-
-    def __init__(self, application: tornado.web.Application, trusted: tuple[Network, ...]) -> None:
-        self.application = application
-        self.trusted = trusted
-
-    def start_request(self, server_conn: object, request_conn: httputil.HTTPConnection) -> httputil.HTTPMessageDelegate:
-        assert isinstance(request_conn, HTTP1Connection)
-        return _Message(self, request_conn)
-
-    def on_close(self, server_conn: object) -> None:
-        """Nothing is kept for a connection."""
-
-
-class _Message(httputil.HTTPMessageDelegate):
+class Message(httputil.HTTPMessageDelegate):
     """One request on its way in. A body over the limit is refused at once, however it is sent."""
 
-    def __init__(self, front: Front, connection: HTTP1Connection) -> None:
-        self._front = front
+    def __init__(
+        self, application: tornado.web.Application, trusted: tuple[Network, ...], connection: HTTP1Connection
+    ) -> None:
+        self._application = application
+        self._trusted = trusted
         self._connection = connection
         self._inner: httputil.HTTPMessageDelegate | None = None
         self._limit = MAX_BODY
@@ -58,7 +45,7 @@ class _Message(httputil.HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, httputil.RequestStartLine)
         request = httputil.HTTPServerRequest(connection=self._connection, start_line=start_line, headers=headers)
-        if self._front.trusted:
+        if self._trusted:
             self._believe_proxy(request)
         if request.path.endswith("/votes/batch"):
             self._limit = MAX_BATCH_BODY
@@ -67,7 +54,7 @@ class _Message(httputil.HTTPMessageDelegate):
             self._refuse(request, int(declared) > DRAINED or "Expect" in headers)
             return None
         self._request = request
-        self._inner = self._front.application.find_handler(request)
+        self._inner = self._application.find_handler(request)
         return self._inner.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
@@ -99,26 +86,21 @@ class _Message(httputil.HTTPMessageDelegate):
         if self._inner is not None:
             self._inner.on_connection_close()
             self._inner = None
-        settings = self._front.application.settings["services"].settings
         error = BodyTooLarge(self._limit)
-        body = encode(error.problem())
-        lines = {
-            **headers.API_HEADERS,
-            **headers.cors(request.headers.get("Origin"), settings.allowed_origins),
-            "Content-Type": headers.PROBLEM_TYPE,
-            "Content-Length": str(len(body)),
-            "Date": httputil.format_timestamp(time.time()),
-        }
+        services = self._application.settings["services"]
+        cors = headers.cors(request.headers.get("Origin"), services.settings.allowed_origins)
         start_line = httputil.ResponseStartLine("HTTP/1.1", error.status, HTTPStatus(error.status).phrase)
+        body = encode(error.problem())
+        lines = {**headers.problem_headers(error, len(body)), **cors}
         self._connection.write_headers(start_line, httputil.HTTPHeaders(lines), body)
         if at_once:
             self._connection.finish()
 
     def _believe_proxy(self, request: httputil.HTTPServerRequest) -> None:
         peer = request.remote_ip or ""
-        if not is_one_of(peer, self._front.trusted):
+        if not is_one_of(peer, self._trusted):
             return
-        request.remote_ip = client_address(peer, request.headers.get("X-Forwarded-For"), self._front.trusted)
+        request.remote_ip = client_address(peer, request.headers.get("X-Forwarded-For"), self._trusted)
         scheme = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip()
         if scheme in ("http", "https"):
             request.protocol = scheme

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from http import HTTPStatus
+
+from tornado.httputil import format_timestamp
+
+from polling.api.answers import encode
+from polling.core.errors import PollingError
+
 _SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -60,3 +68,21 @@ def preflight(methods: str) -> dict[str, str]:
         "Access-Control-Allow-Headers": _ASKED,
         "Access-Control-Max-Age": "600",
     }
+
+
+def problem_headers(error: PollingError, length: int) -> dict[str, str]:
+    """All headers of a problem document of this length, for those who answer without a handler."""
+    return {
+        **API_HEADERS,
+        **error.headers,
+        "Content-Type": PROBLEM_TYPE,
+        "Content-Length": str(length),
+        "Date": format_timestamp(time.time()),
+    }
+
+
+def problem_response(error: PollingError) -> bytes:
+    """A whole HTTP/1.1 answer that tells of an error."""
+    body = encode(error.problem())
+    lines = "".join(f"{name}: {value}\r\n" for name, value in problem_headers(error, len(body)).items())
+    return f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{lines}\r\n".encode() + body
