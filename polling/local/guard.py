@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-GRACE = 5.0
+GRACE = 3.0
 """Seconds that a process left behind is given after the polite signal."""
 
 
@@ -43,7 +43,9 @@ class Guard:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.seek(0)
-            raise BlockingIOError(lock.read().strip()) from error
+            holder = lock.read().strip()
+            lock.close()
+            raise BlockingIOError(holder) from error
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -100,7 +102,7 @@ def start_time(pid: int) -> str | None:
     return found.stdout.strip() or None
 
 
-def end_leftovers(run: Path) -> list[str]:
+def end_leftovers(run: Path, grace: float = GRACE) -> list[str]:
     """Ends every process that is still on record, politely, then not; the names of those that were there."""
     left: dict[str, tuple[int, str | None, int]] = {}
     for path in sorted(run.glob("*.json")):
@@ -111,7 +113,7 @@ def end_leftovers(run: Path) -> list[str]:
             path.unlink(missing_ok=True)
     for pid, _, stop_signal in left.values():
         _send(pid, stop_signal)
-    deadline = time.monotonic() + GRACE
+    deadline = time.monotonic() + grace
     for name, (pid, started, _) in left.items():
         while start_time(pid) == started and time.monotonic() < deadline:
             time.sleep(0.05)

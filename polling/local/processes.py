@@ -16,6 +16,8 @@ from polling.local.guard import Guard
 LOG_LIMIT = 16 * 1024 * 1024
 """Bytes; a log longer than this is put aside as `<name>.log.1` when its process starts."""
 
+_TROUBLE = ("FATAL", "ERROR", "Error", "Exception", "error:")
+
 
 class Process:
     """A command that can be started, stopped, killed and started again.
@@ -83,14 +85,15 @@ class Process:
             return None
 
     def last_words(self) -> str:
-        """The last line of its log that says something."""
+        """The last line of its log that names a trouble, or else the last that says anything."""
         if not self.log.exists():
             return "no log"
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 8192))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
         telling = [line for line in lines if line and not line.startswith("at ")]
-        return telling[-1] if telling else "an empty log"
+        troubles = [line for line in telling if any(word in line for word in _TROUBLE)]
+        return (troubles or telling or ["an empty log"])[-1]
 
     def request_stop(self) -> None:
         """Sends the polite signal to the process itself; its children are its own to stop."""

@@ -161,7 +161,7 @@ def open_guard(guard: Guard) -> None:
     try:
         guard.open()
     except BlockingIOError as error:
-        raise AlreadyRunning(f"{error}: already in use") from error
+        raise AlreadyRunning(f"already in use by process {error}") from error
 
 
 def _password(data_dir: Path) -> str:

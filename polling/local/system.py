@@ -122,6 +122,7 @@ class System:
                     self._show_log()
             if code != 0:
                 raise StepFailed(f"{step.name} {describe_exit(code)}: {step.last_words()} (see {step.log})")
+            step.kill()
 
     def _start_parts(self, environment: Mapping[str, str]) -> None:
         self._progress("starting " + ", ".join(command.name for command in self._commands.parts))

@@ -1,0 +1,1 @@
+"""The embedded stack, tested with real servers and real processes."""
