@@ -20,7 +20,7 @@ def celery_settings() -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         "task_ignore_result": True,
         "broker_connection_retry_on_startup": True,
-        # A task that runs on through a reconnect is acknowledged in vain and runs again, which is better than killing it.
+        # A task that runs on through a reconnect is acknowledged in vain and runs again: better than killing it.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.kafka_transport import Options, OptionError
+from tasks.kafka_transport import OptionError, Options
 from tasks.kafka_transport.config import bootstrap_servers
 
 

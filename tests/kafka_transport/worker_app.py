@@ -1,5 +1,8 @@
 """Celery over Kafka, tested: the Celery application that the tests' workers run. Tasks write down what they did."""
 
+# Celery's decorators are not annotated:
+# mypy: allow-untyped-decorators
+
 from __future__ import annotations
 
 import json
@@ -36,6 +39,10 @@ app = make_app(
     json.loads(os.environ.get("TEST_OPTIONS", "{}")),
 )
 transport.install_worker_signals()
+if os.environ.get("TEST_FLOWER"):
+    from tasks.kafka_transport import flower_plugin
+
+    flower_plugin.install()
 if os.environ.get("TEST_BEAT"):
     app.conf.beat_schedule = {"beat": {"task": "note", "schedule": 0.5, "args": ("beat",)}}
 

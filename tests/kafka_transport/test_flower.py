@@ -1,0 +1,91 @@
+"""Flower over Kafka: every task in its right state, and the lag on the broker page."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from collections import Counter
+from typing import Any
+
+from tasks.kafka_transport import publish_batch
+
+from .harness import Bench, wait_for
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Flower:
+    """A running Flower, asked over HTTP."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.base = f"http://127.0.0.1:{(port := free_port())}"
+        environment = bench.env(TEST_FLOWER="1", FLOWER_UNAUTHENTICATED_API="true")
+        bench.run("flower", "--address=127.0.0.1", f"--port={port}", env=environment, log="flower.log")
+        wait_for(self.workers, word="Flower sees the worker")
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(f"{self.base}{path}", timeout=20) as answer:
+            return str(answer.read().decode())
+
+    def json(self, path: str) -> Any:
+        return json.loads(self.get(path))
+
+    def workers(self) -> Any:
+        try:
+            return self.json("/api/workers?refresh=1")
+        except urllib.error.URLError:
+            return None
+
+    def state(self, task: Any) -> str | None:
+        found = self.json("/api/tasks").get(task.id)
+        return found and str(found["state"])
+
+    def states(self, name: str) -> Counter[str]:
+        found = self.json(f"/api/tasks?taskname={name}&limit=10000")
+        return Counter(task["state"] for task in found.values())
+
+
+def test_flower_shows_every_task_in_its_right_state_and_the_lag(bench: Bench) -> None:
+    bench.worker("--concurrency", "2", lean=False)
+    flower = Flower(bench)
+    received = bench.send("note", "later", countdown=300)
+    started = bench.send("work", "long", 300)
+    succeeded = bench.send("note", "now")
+    failed = bench.send("fail")
+    retried = bench.send("retry_twice")
+    revoked = bench.send("note", "never", countdown=300)
+    wait_for(lambda: flower.state(revoked) == "RECEIVED", word="the worker has it")
+    bench.app.control.revoke(started.id, terminate=True)
+    bench.app.control.revoke(revoked.id)
+
+    expected = {received: "RECEIVED", started: "REVOKED", succeeded: "SUCCESS", failed: "FAILURE", retried: "SUCCESS"}
+    for task, state in expected.items():
+        wait_for(lambda task=task, state=state: flower.state(task) == state, word=f"{task} {state}")
+    assert flower.json(f"/api/task/info/{retried.id}")["retried"], "it was seen retried"
+    running = bench.send("work", "longer", 300)
+    wait_for(lambda: flower.state(running) == "STARTED", word="a running task")
+
+    with publish_batch():
+        for number in range(1000):
+            bench.send("work", str(number), 0)
+    wait_for(lambda: flower.states("work")["SUCCESS"] == 1000, word="no event lost under load")
+
+    # One child is busy for long: what is sent to both now waits, and the broker page says so.
+    bench.send("work", "longest", 300)
+    bench.wait_for_lines("start longest", 1)
+    for _ in range(7):
+        bench.send("note", "waiting")
+    lag = bench.lag()
+    assert lag >= 7
+    assert flower.json("/api/queues/length")["active_queues"] == [
+        {"name": bench.name, "messages": lag, "partitions": bench.options["partitions"]}
+    ]
+    page = flower.get("/broker")
+    assert bench.name in page
+    assert f">{lag}<" in "".join(page.split())
