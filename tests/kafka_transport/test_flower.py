@@ -28,6 +28,8 @@ class Flower:
         environment = bench.env(TEST_FLOWER="1", FLOWER_UNAUTHENTICATED_API="true")
         bench.run("flower", "--address=127.0.0.1", f"--port={port}", env=environment, log="flower.log")
         wait_for(self.workers, word="Flower sees the worker")
+        # It connects to ask and to listen separately, and shows only what it heard of.
+        wait_for(lambda: self.state(bench.send("note", "probe")), word="Flower hears events")
 
     def get(self, path: str) -> str:
         with urllib.request.urlopen(f"{self.base}{path}", timeout=20) as answer:
@@ -65,8 +67,11 @@ def test_flower_shows_every_task_in_its_right_state_and_the_lag(bench: Bench) ->
     bench.app.control.revoke(revoked.id)
 
     expected = {received: "RECEIVED", started: "REVOKED", succeeded: "SUCCESS", failed: "FAILURE", retried: "SUCCESS"}
-    for task, state in expected.items():
-        wait_for(lambda task=task, state=state: flower.state(task) == state, word=f"{task} {state}")
+
+    def shown() -> dict[str, str | None]:
+        return {task.id: flower.state(task) for task in expected}
+
+    wait_for(lambda: shown() == {task.id: state for task, state in expected.items()}, word="all the states")
     assert flower.json(f"/api/task/info/{retried.id}")["retried"], "it was seen retried"
     running = bench.send("work", "longer", 300)
     wait_for(lambda: flower.state(running) == "STARTED", word="a running task")

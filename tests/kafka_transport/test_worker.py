@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import time
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_retry_with_a_countdown_and_beat(bench: Bench) -> None:
     bench.send("retry_twice")
     bench.wait_for_lines("try", 3)
     tries = [float(line.split()[2]) for line in bench.lines() if line.startswith("try")]
-    assert all(later - earlier >= 0.45 for earlier, later in zip(tries, tries[1:], strict=False))
+    assert all(later - earlier >= 0.45 for earlier, later in itertools.pairwise(tries))
     wait_for(lambda: bench.lines().count("beat") >= 3, word="three beats")
 
 
