@@ -18,7 +18,7 @@ from polling.api.base import NoSuchAddress
 from polling.api.door import Door
 from polling.api.front import Message
 from polling.api.openapi import document
-from polling.api.process import run_processes
+from polling.api.process import PortTaken, run_processes
 from polling.api.services import Services, make
 from polling.core.errors import StoreUnavailable
 from polling.settings import Settings
@@ -38,12 +38,16 @@ SAY = 5.0
 DRAIN = 8.0
 """Seconds that requests under way have to end after SIGTERM; with what comes after it, 10."""
 
-ROUTES = [*votes.ROUTES, *batch.ROUTES, *polls.ROUTES, *leaderboard.ROUTES, *health.ROUTES, *docs.ROUTES, *pages.ROUTES]
+ROUTES = [*batch.ROUTES, *votes.ROUTES, *polls.ROUTES, *leaderboard.ROUTES, *health.ROUTES, *docs.ROUTES, *pages.ROUTES]
 
 
 def serve(settings: Settings, processes: int) -> None:
-    """Serves until SIGTERM or SIGINT. Raises OSError where the port is taken."""
-    run_processes(settings, processes, lambda listening: _serve_one(settings, listening))
+    """Serves until SIGTERM or SIGINT. Raises SystemExit where the port is taken, after one line that says so."""
+    try:
+        run_processes(settings, processes, lambda listening: _serve_one(settings, listening))
+    except PortTaken as error:
+        log.error("PORT: cannot listen there", address=settings.bind_address, port=settings.port, error=str(error))
+        raise SystemExit(1) from None
 
 
 def make_application(services: Services, hub: Hub) -> tornado.web.Application:

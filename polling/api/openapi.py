@@ -12,9 +12,17 @@ import msgspec
 
 from polling.api.answers import Problem
 from polling.api.routes import Operation, Route
-from polling.core.errors import InternalError, PollingError
+from polling.core.errors import PollingError
 
 _REF = "#/components/schemas/{name}"
+_ABOUT_PROBLEMS = {
+    "method_not_allowed": "This address takes other methods; `Allow` lists them.",
+    "body_too_large": "The body is larger than `limit`, in the unit that `detail` names (bytes or lines).",
+    "unsupported_media_type": "The body is not of the type that `detail` names.",
+    "validation_error": "The request is not what it must be; `errors` says where, by JSON pointers, and why.",
+}
+"""Of errors whose own sentence depends on the case."""
+
 _ABOUT = (
     "Polls whose votes are counted exactly once. A vote answered 202 is never lost. "
     "Results are pushed over a WebSocket at the root path `/`. Errors are `application/problem+json` (RFC 9457)."
@@ -41,7 +49,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
             "schemas": components,
             "securitySchemes": {"admin_token": {"type": "http", "scheme": "bearer"}},
         },
-        "x-problems": [_problem(error) for error in _family(PollingError) if "code" in vars(error)],
+        "x-problems": [_problem(error) for error in _family(PollingError) if _is_public(error)],
     }
 
 
@@ -114,6 +122,10 @@ def _family(error: type[PollingError]) -> list[type[PollingError]]:
     return [error, *(member for child in error.__subclasses__() for member in _family(child))]
 
 
+def _is_public(error: type[PollingError]) -> bool:
+    return "code" in vars(error) and error.__module__ == PollingError.__module__
+
+
 def _problem(error: type[PollingError]) -> dict[str, Any]:
-    about = error.sentence if error is InternalError or "sentence" in vars(error) else (error.__doc__ or "").strip()
+    about = _ABOUT_PROBLEMS.get(error.code, error.sentence)
     return {"code": error.code, "status": error.status, "title": error.title, "detail": about}

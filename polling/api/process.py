@@ -32,11 +32,15 @@ PAUSE = 1.0
 ServeOne = Callable[[socket.socket], Awaitable[None]]
 
 
+class PortTaken(Exception):
+    """Another process listens at this address and port, or nobody may."""
+
+
 def run_processes(settings: Settings, processes: int, serve_one: ServeOne) -> None:
     """Serves in this process, or in several children of it. Returns after SIGTERM or SIGINT.
 
     Raises:
-        OSError: the port is taken.
+        PortTaken: nobody can listen there.
     """
     if processes == 1:
         _run(serve_one, listen(settings.bind_address, settings.port))
@@ -67,9 +71,9 @@ def _bound(address: str, port: int, shared: bool) -> socket.socket:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         bound.setblocking(False)
         bound.bind(where)
-    except OSError:
+    except OSError as error:
         bound.close()
-        raise
+        raise PortTaken(error.strerror) from error
     return bound
 
 
