@@ -218,14 +218,16 @@ def create() -> None:
     Example:
       polling topics create
     """
+    import psycopg
     from confluent_kafka import KafkaException
 
     from polling import log_admin
     from polling.waiting import wait_for
 
     configured, store, kafka = _log_admin()
+    away = (KafkaException, psycopg.errors.UndefinedTable)  # the tables may be in the making
     try:
-        lines = wait_for("Kafka", lambda: log_admin.create(configured, store, kafka), (KafkaException,))
+        lines = wait_for("Kafka and the tables", lambda: log_admin.create(configured, store, kafka), away)
     except log_admin.LogAdminError as error:
         raise click.ClickException(str(error)) from error
     for line in lines:
