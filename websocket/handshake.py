@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
@@ -73,6 +74,10 @@ class Handshake(WebSocketHandler):
     def check_origin(self, origin: str) -> bool:
         # Judged in `prepare`, where the cookie is known and the refusal is a problem document.
         return True
+
+    def _check_cross_origin(self, check: Callable[[str], bool]) -> str | None:
+        # Tornado's own judgement of the headers, before it asks `check_origin`; a malformed Origin makes it raise.
+        return None
 
     def get_websocket_protocol(self) -> WebSocketProtocol | None:
         ordinary = super().get_websocket_protocol()

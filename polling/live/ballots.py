@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
 
 from polling.live import channels
+from polling.live.breaker import Breaker
 
 Run = Callable[[Callable[[], Awaitable[Any]], float], Awaitable[Any]]
 """Runs a command within seconds; None where Redis is away."""
@@ -17,6 +18,7 @@ Run = Callable[[Callable[[], Awaitable[Any]], float], Awaitable[Any]]
 ASK_TIMEOUT = 0.05
 """Seconds that a vote waits for Redis at most: the count decides anyway."""
 
+QUESTION_TIMEOUT = 0.5
 WRITE_TIMEOUT = 0.5
 QUEUE = 20_000
 """Ballots that may wait to be asked for, and to be written. What is over it is not asked, or not written."""
@@ -25,12 +27,16 @@ BATCH = 1_000
 
 
 class BallotMemory:
-    """`ask` and `remember`; each gathers what one loop turn brings, and sends it in one round trip."""
+    """`ask` and `remember`; each gathers what one loop turn brings, and sends it in one round trip.
 
-    def __init__(self, redis: Redis, run_ask: Run, run_write: Run) -> None:
+    Whoever asks waits 50 ms at most; the question itself may take longer, so that a connection that is slow to be
+    made is made at all. `breaker` is for those 50 ms alone.
+    """
+
+    def __init__(self, redis: Redis, run: Run, breaker: Breaker) -> None:
         self._redis = redis
-        self._run_ask = run_ask
-        self._run_write = run_write
+        self._run = run
+        self._breaker = breaker
         self._asked: dict[bytes, list[asyncio.Future[int | None]]] = {}
         self._written: dict[bytes, tuple[int, bool]] = {}
         self._asking: asyncio.Task[None] | None = None
@@ -66,24 +72,38 @@ class BallotMemory:
     async def _ask_all(self) -> None:
         try:
             while self._asked:
-                asked = {ballot: self._asked.pop(ballot) for ballot in list(self._asked)[:BATCH]}
-                found: list[bytes | None] | None = None
+                batch = {ballot: self._asked.pop(ballot) for ballot in list(self._asked)[:BATCH]}
                 try:
-                    found = await self._run_ask(partial(self._redis.mget, _keys(asked)), ASK_TIMEOUT)
+                    await self._look_up(batch)
                 finally:
-                    for waiting, option in zip(asked.values(), found or [None] * len(asked), strict=True):
-                        _answer(waiting, int(option) if option else None)
+                    _answer_all(batch.values(), None)
         finally:
             self._asking = None
-            for waiting in self._asked.values():
-                _answer(waiting, None)
+            _answer_all(self._asked.values(), None)
             self._asked.clear()
+
+    async def _look_up(self, batch: dict[bytes, list[asyncio.Future[int | None]]]) -> None:
+        keys = [channels.ballot_key(ballot) for ballot in batch]
+        question = asyncio.ensure_future(self._run(partial(self._redis.mget, keys), QUESTION_TIMEOUT))
+        try:
+            await asyncio.wait({question}, timeout=ASK_TIMEOUT)
+            if not question.done():
+                self._breaker.failed(TimeoutError())
+                _answer_all(batch.values(), None)
+            found: list[bytes | None] | None = await question
+        finally:
+            question.cancel()
+        if found is None:
+            return
+        self._breaker.worked()
+        for waiting, option in zip(batch.values(), found, strict=True):
+            _answer_all([waiting], int(option) if option else None)
 
     async def _write_all(self) -> None:
         try:
             while self._written:
                 batch = {ballot: self._written.pop(ballot) for ballot in list(self._written)[:BATCH]}
-                await self._run_write(partial(self._write, batch), WRITE_TIMEOUT)
+                await self._run(partial(self._write, batch), WRITE_TIMEOUT)
         finally:
             self._writing = None
 
@@ -94,11 +114,8 @@ class BallotMemory:
             await pipeline.execute()
 
 
-def _keys(asked: dict[bytes, list[asyncio.Future[int | None]]]) -> list[str]:
-    return [channels.ballot_key(ballot) for ballot in asked]
-
-
-def _answer(waiting: list[asyncio.Future[int | None]], option: int | None) -> None:
-    for future in waiting:
-        if not future.done():
-            future.set_result(option)
+def _answer_all(all_waiting: Iterable[list[asyncio.Future[int | None]]], option: int | None) -> None:
+    for waiting in all_waiting:
+        for future in waiting:
+            if not future.done():
+                future.set_result(option)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -54,7 +53,8 @@ class Live:
         self._breaker = Breaker("commands")
         # A vote's 50 ms run out sooner than the rest's time: that alone must not close the door to the rest.
         self._asking = Breaker("ballots")
-        self._ballots = BallotMemory(self._redis, partial(self._run, breaker=self._asking), self._run)
+        self._ballots = BallotMemory(self._redis, self._run, self._asking)
+        self._warming: asyncio.Task[bool] | None = None
         self._watched: Counter[int] = Counter()
         self._on_results: list[OnResults] = []
         self._on_leaderboard: list[Callable[[Leaderboard], None]] = []
@@ -64,9 +64,13 @@ class Live:
         """Starts listening. Returns at once, also where Redis is away."""
         await self._listener.subscribe(channels.LEADERBOARD)
         self._listener.start()
+        # The first vote that asks has 50 ms: too little for making a connection on a busy machine.
+        self._warming = asyncio.create_task(self.ping(), name="redis-warming")
 
     async def close(self) -> None:
         await self._listener.close()
+        if self._warming is not None:
+            await self._warming
         await self._ballots.close()
         await self._redis.aclose()
         await self._redis.connection_pool.disconnect()
@@ -123,7 +127,7 @@ class Live:
 
     async def ballot(self, ballot: bytes) -> int | None:
         """The number of the option that this ballot was cast for, or None where that is not known within 50 ms."""
-        return None if self._asking.open else await self._ballots.ask(ballot)
+        return None if self._breaker.open or self._asking.open else await self._ballots.ask(ballot)
 
     def remember_ballot(self, ballot: bytes, option: int, last_wins: bool) -> None:
         """Writes, without waiting, that Kafka has acknowledged this cast."""
@@ -156,19 +160,16 @@ class Live:
         self._breaker.worked()
         return True
 
-    async def _run(
-        self, command: Callable[[], Awaitable[T]], seconds: float = TIMEOUT, breaker: Breaker | None = None
-    ) -> T | None:
-        breaker = breaker or self._breaker
-        if breaker.open:
+    async def _run(self, command: Callable[[], Awaitable[T]], seconds: float = TIMEOUT) -> T | None:
+        if self._breaker.open:
             return None
         try:
             async with asyncio.timeout(seconds):
                 answer = await command()
         except (RedisError, OSError) as error:
-            breaker.failed(error)
+            self._breaker.failed(error)
             return None
-        breaker.worked()
+        self._breaker.worked()
         return answer
 
     def _on_message(self, channel: str, payload: bytes) -> None:

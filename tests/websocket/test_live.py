@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest_asyncio
 import redis
-from socket_waits import until
+from socket_door import until
 
 from polling.core.leaderboard import Entry, Leaderboard, Option
 from polling.core.polls import Poll, Results

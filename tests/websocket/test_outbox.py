@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from socket_waits import until
+from socket_door import until
 from tornado.iostream import IOStream
 
 from websocket.outbox import MAX_ANSWERS, Outbox

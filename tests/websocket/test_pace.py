@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -33,7 +34,7 @@ class Time:
         heapq.heappush(self._timers, entry)
 
         class Handle:
-            def cancel(handle) -> None:  # noqa: N805
+            def cancel(handle) -> None:
                 self._timers.remove(entry)
                 heapq.heapify(self._timers)
 
@@ -89,7 +90,7 @@ def test_never_closer_than_a_step_and_never_without_the_last(moments: list[float
         time.pass_until(100.0 + moment)
         pace.changed()
     time.pass_until(200.0)
-    assert all(later - earlier >= STEP - 1e-9 for earlier, later in zip(shown, shown[1:], strict=False))
+    assert all(later - earlier >= STEP - 1e-9 for earlier, later in itertools.pairwise(shown))
     last = 100.0 + max(moments)
     assert last <= shown[-1] <= last + STEP + 1e-9
     assert shown[0] == 100.0 + min(moments)
