@@ -17,12 +17,14 @@ from polling.api.answers import encode
 from polling.api.base import NoSuchAddress
 from polling.api.door import Door
 from polling.api.front import Message
+from polling.api.metering import count
 from polling.api.openapi import document
 from polling.api.process import PortTaken, run_processes
 from polling.api.services import Services, make
 from polling.core.errors import StoreUnavailable
 from polling.settings import Settings
 from polling.store.listening import Listener
+from polling.telemetry import metrics
 from websocket.handler import LiveSocket
 from websocket.hub import Hub
 from websocket.porter import Porter
@@ -65,7 +67,7 @@ def make_application(services: Services, hub: Hub) -> tornado.web.Application:
         default_handler_class=NoSuchAddress,
         default_handler_args={"services": services},
         services=services,
-        log_function=_no_log,
+        log_function=count,
         cookie_secret=services.cookie_secret,
         compiled_template_cache=True,
         websocket_max_message_size=64 * 1024,
@@ -113,7 +115,7 @@ async def _serve_one(settings: Settings, listening: socket.socket) -> None:
         asyncio.create_task(_learn_generations(services), name="learn generations"),
         asyncio.create_task(_learn_cookie_secret(services, application), name="learn the cookies' key"),
         asyncio.create_task(_warm(services), name="warm the writer"),
-        asyncio.create_task(_keep_house(server), name="keep house"),
+        asyncio.create_task(_keep_house(services, server), name="keep house"),
     ]
     log.info("serving", port=listening.getsockname()[1])
     await stop.wait()
@@ -182,11 +184,12 @@ async def _warm(services: Services) -> None:
     await services.writer.warm()
 
 
-async def _keep_house(server: Door) -> None:
+async def _keep_house(services: Services, server: Door) -> None:
     while True:
         await asyncio.sleep(RETRY)
         server.lane.flush()
         server.close_idle()
+        metrics.known_polls.set(len(services.book))
 
 
 async def _until(ask: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -203,10 +206,6 @@ async def _until(ask: Callable[[], Awaitable[bool]], what: str) -> None:
             log.warning("waiting", what=what)
             said = loop.time()
         await asyncio.sleep(RETRY)
-
-
-def _no_log(_handler: tornado.web.RequestHandler) -> None:
-    """Requests are counted, not logged one by one."""
 
 
 class _WantsSocket(tornado.routing.PathMatches):

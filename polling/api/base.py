@@ -37,6 +37,7 @@ class Handler(tornado.web.RequestHandler):
     SUPPORTED_METHODS = METHODS
     HEADERS = headers.API_HEADERS
     services: Services
+    refused: PollingError | None = None
 
     def initialize(self, services: Services) -> None:
         self.services = services
@@ -143,7 +144,7 @@ class Handler(tornado.web.RequestHandler):
             log.error("a request failed", path=self.request.path, exc_info=(typ, value, tb))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        error = self._problem(status_code, kwargs.get("exc_info", (None, None, None))[1])
+        error = self.refused = self._problem(status_code, kwargs.get("exc_info", (None, None, None))[1])
         self.set_status(error.status)
         for name, value in headers.API_HEADERS.items():
             self.set_header(name, value)

@@ -31,6 +31,7 @@ from polling.core.errors import (
 )
 from polling.core.polls import MAX_BATCH_LINES, Poll
 from polling.core.votes import CastVote
+from polling.telemetry import metrics
 
 MEDIA_TYPE = "application/x-ndjson"
 TURN = 200
@@ -100,6 +101,7 @@ class BatchHandler(Handler):
         failed = [(number, error) for number, error in outcomes if isinstance(error, PollingError)]
         if not accepted and any(isinstance(error, LogUnavailable) for _, error in failed):
             raise LogUnavailable
+        metrics.votes_accepted.labels("batch").inc(len(accepted))
         rejected = [RejectedLine(number, error.code, error.detail) for number, error in failed]
         wanted = _wants_representation(self.request.headers.get("Prefer"))
         if wanted:

@@ -147,6 +147,7 @@ class Lane:
     def unavailable(self) -> bytes:
         """The whole answer where Kafka did not acknowledge."""
         metrics.votes_unacknowledged.inc()
+        metrics.http_requests.labels("5xx").inc()
         return headers.problem_response(LogUnavailable())
 
     def flush(self) -> None:

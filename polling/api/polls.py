@@ -22,6 +22,7 @@ from polling.core.errors import (
     ValidationError,
 )
 from polling.core.polls import CreatePoll, Poll, Results, Status, check
+from polling.telemetry import metrics
 
 _create_poll = JsonBody(CreatePoll)
 
@@ -40,6 +41,7 @@ class PollsHandler(Handler):
         self.limit(self.services.limits.polls)
         request = check(self.read_body(_create_poll), datetime.now(UTC))
         poll, admin_token = await self.services.store.create_poll(request)
+        metrics.polls_created.inc()
         self.services.book.put(poll)
         await self.services.live.remember_poll(poll)
         # A new poll stands where every poll begins; asking for it would be one more chance to fail after the fact.

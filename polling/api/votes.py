@@ -32,6 +32,7 @@ from polling.core.errors import (
 )
 from polling.core.polls import MAX_VOTER, Poll, text_flaw
 from polling.core.votes import CastVote
+from polling.telemetry import metrics
 
 MAX_WAIT = 10
 
@@ -53,6 +54,7 @@ class VoteHandler(Handler):
         cast = await services.casting.cast(
             CastVote(poll_id, vote.option, key, voter), vouched=poll.one_vote_per == "voter"
         )
+        metrics.votes_accepted.labels("http").inc()
         location = f"/api/polls/{poll_id}/votes/{cast.vote_id}"
         wait = wanted_wait(self.request.headers.get("Prefer"))
         if wait:

@@ -51,6 +51,9 @@ class PollBook:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    def __len__(self) -> int:
+        return len(self._polls)
+
     def on_change(self, callback: Callable[[Poll], None]) -> None:
         """Has `callback` called with each poll that turned out to be closed, deleted or otherwise changed."""
         self._callbacks.append(callback)
