@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from urllib.parse import urlsplit
 
@@ -28,11 +30,20 @@ _TROUBLE = (" ERROR ", " FATAL", "PANIC:", "ERROR:", "OutOfMemory")
 _SERVERS = {"kafka", "zookeeper", "postgres", "valkey"}
 
 
+class _Terminal(Console):
+    """A terminal, or a pipe whose reader may leave before us: then nothing is shown any more, and all goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        # What Python still wants to write at its end has to go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Display:
     """Plain lines where nobody watches a terminal, else colours and one moving line. Any thread may call it."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._console = console or _Terminal(highlight=False, soft_wrap=True)
         self._status: Status | None = None
         self._lock = threading.Lock()
         self._gone = False

@@ -22,6 +22,8 @@ def java_command(
     return [
         str(JAVA),
         *heap,
+        # No statistics files in the machine's temporary directory, where a killed JVM would leave them.
+        "-XX:-UsePerfData",
         "-Djava.awt.headless=true",
         f"-Dlog4j.configuration=file:{log4j}",
         "-cp",

@@ -60,7 +60,7 @@ class Kafka(Server):
             self._jars,
             "kafka.Kafka",
             [str(self.data / "server.properties")],
-            heap=["-Xms256m", "-Xmx768m"],
+            heap=["-Xms256m", "-Xmx768m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"],
             log4j=self.data / "log4j.properties",
         )
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from polling import settings
 from polling.local import ports
 from polling.local.addresses import HOST, Addresses, Ports, environment, write_privately
 
@@ -34,6 +35,20 @@ class Plan:
     server_ports: Ports
     bind_address: str
     moved: tuple[str, ...]
+
+
+def check(given: Mapping[str, str]) -> None:
+    """Finds fault with the variables that the user gave, before anything is started.
+
+    Raises:
+        SettingError: one is malformed, or missing beside `DB_HOST`.
+    """
+    ours = Addresses(
+        kafka=None if given.get("KAFKA_BROKER") else f"{HOST}:1",
+        postgres=None if given.get("DB_HOST") else f"postgresql://u:p@{HOST}:1/d",
+        redis=None if given.get("REDIS_URL") else f"redis://{HOST}:1/0",
+    )
+    settings.read({**given, **environment(ours)})
 
 
 def make_plan(given: Mapping[str, str], data_dir: Path) -> Plan:

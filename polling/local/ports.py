@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 from collections.abc import Collection
@@ -12,16 +13,31 @@ from polling.local.errors import PortTaken
 _RANDOM = random.SystemRandom()
 
 
-def is_free(port: int, host: str = HOST) -> bool:
-    """Whether a server could listen there now."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+def why_not(port: int, host: str = HOST) -> str | None:
+    """Why no server of ours could listen there now; None where one could."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         # A port in TIME_WAIT is free to a server, which sets the same option.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return (
+                "is taken by another program"
+                if error.errno == errno.EADDRINUSE
+                else f"cannot be used ({error.strerror})"
+            )
+    return None
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there now, on the loopback of today's internet and of yesterday's.
+
+    `localhost` may be either: somebody who has the port on `::1` alone would get what is meant for us.
+    """
+    if why_not(port) is not None:
+        return False
+    return not (socket.has_ipv6 and (why_not(port, "::1") or "").startswith("is taken"))
 
 
 def any_free(taken: Collection[int] = ()) -> int:
@@ -52,8 +68,7 @@ def asked_for(variable: str, text: str, host: str) -> int:
         PortTaken: it is in use.
     """
     port = int(text)
-    if port and not is_free(port, host):
-        raise PortTaken(
-            f"{variable}: port {port} is taken by another program; choose another, or leave {variable} out."
-        )
+    reason = why_not(port, host) if port else None
+    if reason is not None:
+        raise PortTaken(f"{variable}: port {port} {reason}; choose another, or leave {variable} out.")
     return port or any_free()

@@ -63,7 +63,23 @@ class Postgres(Server):
             self._initialise(making)
             # Only a whole one gets the name: what an interrupted start leaves is never taken for a database.
             making.replace(self.data)
+        self._drop_stale_lock()
         self._prefix = give_up_root([self.data], self._binaries)
+
+    def _drop_stale_lock(self) -> None:
+        """After a loss of power its pid may be any program's by now, which PostgreSQL would take for its former self.
+
+        The data directory is ours alone (see the guard), so the pid is good only where it is a PostgreSQL's.
+        """
+        lock = self.data / "postmaster.pid"
+        if not lock.exists() or not Path("/proc/self/comm").exists():
+            return
+        try:
+            name = Path(f"/proc/{int(lock.read_text(encoding='utf-8').split()[0])}/comm").read_text(encoding="utf-8")
+        except (FileNotFoundError, ProcessLookupError, ValueError, IndexError):
+            return
+        if name.strip() != "postgres":
+            lock.unlink()
 
     def _initialise(self, directory: Path) -> None:
         # Not on the command line, which everybody can read; and only for these seconds.

@@ -55,6 +55,7 @@ class System:
         """
         began = time.monotonic()
         (self._data / "addresses.json").unlink(missing_ok=True)
+        planning.check(self._given)
         plan = planning.make_plan(self._given, self._data)
         for line in plan.moved:
             self._display.say(line)

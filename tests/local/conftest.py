@@ -18,8 +18,8 @@ def start_up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
     """Starts `polling up` with dummy parts, as often as it is called, in the same data directory."""
     started: list[Up] = []
 
-    def start(**variables: str) -> Up:
-        started.append(Up(tmp_path / "data", **variables))
+    def start(stdout: int | None = None, **variables: str) -> Up:
+        started.append(Up(tmp_path / "data", stdout, **variables))
         return started[-1]
 
     yield start

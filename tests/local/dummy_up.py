@@ -1,6 +1,7 @@
 """`polling up` with dummy parts, for the tests of the supervisor: no part of the real system is needed.
 
-Usage: python dummy_up.py DATA_DIR; the environment is passed on. `DUMMY_STEP` is the exit code of the first step.
+Usage: python dummy_up.py DATA_DIR; the environment is passed on. `DUMMY_STEP` is the exit code of the first step,
+`DUMMY_STUBBORN` makes the worker ignore SIGTERM.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ def python(program: str) -> tuple[str, ...]:
 
 if __name__ == "__main__":
     step_code = int(os.environ.get("DUMMY_STEP", "0"))
+    worker = STUBBORN if os.environ.get("DUMMY_STUBBORN") else POLITE
     commands = Commands(
         steps=(Command("migrate", python(f"print('the step speaks')\nraise SystemExit({step_code})")),),
         parts=(
             Command("api", python(API)),
             Command("bridge", python(WITH_CHILD)),
             Command("beat", python(POLITE)),
-            Command("worker", python(STUBBORN), stage=2, stop_limit=1.0),
+            Command("worker", python(worker), stage=2, stop_limit=1.0),
         ),
     )
     sys.exit(up(dict(os.environ), Path(sys.argv[1]), 1, 1, commands))

@@ -35,7 +35,7 @@ def runs(pid: int) -> bool:
 class Up:
     """`polling up` with dummy parts, in a process group of its own, as a shell would start it."""
 
-    def __init__(self, data: Path, **variables: str) -> None:
+    def __init__(self, data: Path, stdout: int | None = None, **variables: str) -> None:
         self.data = data
         self.output = data.with_suffix(f".{time.monotonic_ns()}.out")
         outside = {"DB_USER": "u", "DB_PASSWORD": "p", "DB_HOST": "127.0.0.1", "DB_NAME": "d"}
@@ -45,7 +45,7 @@ class Up:
             self.process = subprocess.Popen(
                 [sys.executable, "-W", "error", str(DUMMY), str(data)],
                 env=inherited | outside | variables,
-                stdout=output,
+                stdout=output if stdout is None else stdout,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )

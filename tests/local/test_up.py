@@ -18,7 +18,7 @@ Start = Callable[..., Up]
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_whole_group_stops_everything_in_order(start_up: Start, number: int) -> None:
-    up = start_up()
+    up = start_up(DUMMY_STUBBORN="yes")
     up.until_up()
     pids = up.pids()
     assert {"api", "bridge", "beat", "worker"} <= pids.keys()
@@ -131,10 +131,12 @@ def test_a_port_that_was_asked_for_and_is_taken_is_named(start_up: Start) -> Non
     assert len(up.text().strip().splitlines()) == 1
 
 
-def test_a_malformed_variable_is_named(start_up: Start) -> None:
-    up = start_up(VOTES_PARTITIONS="many")
+@pytest.mark.parametrize("variable", ["PORT", "VOTES_PARTITIONS"])
+def test_a_malformed_variable_is_named_before_anything_starts(start_up: Start, variable: str) -> None:
+    up = start_up(**{variable: "many"})
     assert up.wait() == 1
-    assert "VOTES_PARTITIONS" in up.text()
+    assert up.text().startswith(f"polling up: {variable}: ")
+    assert len(up.text().strip().splitlines()) == 1
 
 
 def test_a_failed_step_ends_it_with_its_last_words(start_up: Start) -> None:
@@ -142,3 +144,16 @@ def test_a_failed_step_ends_it_with_its_last_words(start_up: Start) -> None:
     assert up.wait() == 1
     assert "migrate ended with code 3: the step speaks" in up.text()
     assert not list((up.data / "run").glob("*.json"))
+
+
+def test_a_reader_who_leaves_does_not_end_it(start_up: Start) -> None:
+    reading, writing = os.pipe()
+    up = start_up(stdout=writing)
+    os.close(writing)
+    os.read(reading, 1)
+    os.close(reading)
+    until(lambda: (up.data / "log/beat.log").exists(), "it went on without a reader")
+    os.kill(up.pids()["beat"], signal.SIGKILL)
+    until(lambda: (up.data / "log/beat.log").read_text().count("here I am") == 2, "and still starts what dies")
+    up.signal_group(signal.SIGTERM)
+    assert up.wait() == 0
