@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import time
+import warnings
 
 from celery.beat import Scheduler
+from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_process_shutdown, worker_ready
 
 from polling.settings import Settings
@@ -30,8 +33,11 @@ def run_worker(settings: Settings, concurrency: int) -> None:
     port = _serve(settings, WORKER_METRICS_PORT, lambda: [] if ready else ["worker"])
     log.info("worker starts", processes=concurrency, metrics_port=port)
     name = settings.node_name or socket.gethostname()
-    make_app(settings).worker_main(
+    # The tasks' messages are JSON, which root may read as well as anybody.
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser", category=SecurityWarning)
+    make_app(settings).start(
         [
+            "--quiet",
             "worker",
             f"--concurrency={concurrency}",
             f"--hostname=worker@{name}",
@@ -59,11 +65,11 @@ def run_beat(settings: Settings) -> None:
 
     port = _serve(settings, BEAT_METRICS_PORT, readiness)
     log.info("beat starts", metrics_port=port)
-    make_app(settings).Beat(scheduler_cls=TickingScheduler, max_interval=1, loglevel="WARNING").run()
+    make_app(settings).Beat(scheduler_cls=TickingScheduler, max_interval=1, loglevel="WARNING", quiet=True).run()
 
 
 def run_flower(settings: Settings) -> None:
-    """Runs Flower on its port. Without `FLOWER_BASIC_AUTH` anybody who reaches it may use it: it stays on loopback."""
+    """Runs Flower on its port. Without `FLOWER_BASIC_AUTH` anybody who reaches it may use it and its API."""
     from tasks.kafka_transport import flower_plugin
 
     _keep_our_logs()
@@ -71,6 +77,8 @@ def run_flower(settings: Settings) -> None:
     words = ["flower", f"--address={settings.bind_address}", f"--port={settings.flower_port}", "--loglevel=WARNING"]
     if settings.flower_basic_auth:
         words.append(f"--basic-auth={settings.flower_basic_auth}")
+    else:
+        os.environ["FLOWER_UNAUTHENTICATED_API"] = "true"  # where Flower looks for it
     app = make_app(settings)
     log.info("flower starts", port=settings.flower_port)
     app.start(words)

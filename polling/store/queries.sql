@@ -96,7 +96,7 @@ UPDATE polls SET closing = false, changed_at = clock_timestamp() WHERE number = 
 
 -- name: delete_poll
 -- Makes a poll a tombstone, under lock_poll. A second run changes nothing.
-UPDATE polls SET deleted_at = clock_timestamp(), changed_at = clock_timestamp()
+UPDATE polls SET deleted_at = clock_timestamp(), closing = false, changed_at = clock_timestamp()
 WHERE number = %(number)s AND deleted_at IS NULL
 
 -- name: leaderboard
