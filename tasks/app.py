@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 from celery import Celery
+from confluent_kafka import KafkaException
 
 from polling.core.leaderboard import MAX_ENTRIES, Entry
 from polling.settings import Settings
@@ -44,7 +45,8 @@ def make_app(settings: Settings) -> Celery:
 def _add_tasks(app: Celery, settings: Settings) -> None:
     resources = Resources(settings)
     last_entries: list[tuple[Entry, ...]] = [()]
-    away = (psycopg.OperationalError, DeadLettersUnavailable)  # what passes by itself: no trace in the log
+    # What passes by itself leaves no trace in the log.
+    away = (psycopg.OperationalError, DeadLettersUnavailable, KafkaException)
 
     @app.task(name=messages.RECORD_VOTES, throws=away)
     def record_votes(batch: str, topics: dict[str, str]) -> None:
