@@ -15,7 +15,8 @@ def _load(file: str) -> dict[str, str]:
         if name in found:
             raise ValueError(f"{file} has two queries named {name}")
         lines = [line.strip() for line in text.splitlines() if not line.startswith("--")]
-        found[name] = " ".join(lines).strip()  # short enough for psycopg to keep what it made of it
+        # Without its layout the longest is short enough (4096) for psycopg to keep what it made of it.
+        found[name] = " ".join(lines).strip().replace("( ", "(").replace(" )", ")")
     return found
 
 
