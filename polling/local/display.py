@@ -12,6 +12,7 @@ from rich.status import Status
 from rich.text import Text
 
 from polling.local.addresses import Addresses
+from polling.local.repeats import Repeats
 
 _COLOURS = {
     "api": "bright_cyan",
@@ -48,6 +49,7 @@ class Display:
         self._lock = threading.Lock()
         self._gone = False
         self._last = ""
+        self._repeats = Repeats()
 
     def progress(self, words: str) -> None:
         """What is being done now: replaces what was there before on a terminal, else a line."""
@@ -90,8 +92,11 @@ class Display:
         if not line or (name in _SERVERS and not any(word in line for word in _TROUBLE)):
             return
         with self._lock:
+            shown = self._repeats.admit(name, line)
+            if shown is None:
+                return
             # A line may hold what a stranger sent: no terminal takes orders from it.
-            self._print(_prefix(name) + Text("".join(c if c.isprintable() or c == "\t" else "?" for c in line)))
+            self._print(_prefix(name) + Text("".join(c if c.isprintable() or c == "\t" else "?" for c in shown)))
 
     def addresses(self, addresses: Addresses, data: str) -> None:
         """Where everything is, and what to try first."""
