@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -96,6 +97,7 @@ def _porter(services: Services) -> Porter:
 
 
 async def _serve_one(settings: Settings, listening: socket.socket) -> None:
+    logging.getLogger("tornado.general").setLevel(logging.WARNING)  # it has a line for each malformed request
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -76,10 +76,16 @@ class Handler(tornado.web.RequestHandler):
 
     def read_body(self, body: JsonBody[T]) -> T:
         """The body as its type. Raises BadRequest, UnsupportedMediaType, ValidationError."""
+        self.require_body("application/json")
+        return body.read(self.request.body)
+
+    def require_body(self, media_type: str) -> None:
+        """Raises BadRequest where there is no body, UnsupportedMediaType where it is not of this type."""
         if not self.request.body:
             raise BadRequest("The body is empty.")
-        require_media_type(self.request.headers.get("Content-Type"), "application/json")
-        return body.read(self.request.body)
+        if self.request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType(f"{media_type} without a Content-Encoding")
+        require_media_type(self.request.headers.get("Content-Type"), media_type)
 
     def limit(self, buckets: Buckets, tokens: int = 1) -> None:
         """Raises RateLimited where this address asks too often."""

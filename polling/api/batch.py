@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from polling.api.answers import AcceptedLine, BatchAnswer, BatchLine, RejectedLine
 from polling.api.base import Handler
-from polling.api.body import JsonBody, require_media_type
+from polling.api.body import JsonBody
 from polling.api.routes import ADMIN, POLL_ID, Operation, Parameter, Route
 from polling.api.votes import check_voter, idempotency_key
 from polling.casting import Cast, require_open
@@ -47,9 +47,7 @@ class BatchHandler(Handler):
     async def post(self, poll_id: str) -> None:
         services = self.services
         self.limit(services.limits.votes)
-        if not self.request.body:
-            raise BadRequest("The body is empty.")
-        require_media_type(self.request.headers.get("Content-Type"), MEDIA_TYPE)
+        self.require_body(MEDIA_TYPE)
         lines = list(_numbered(self.request.body))
         poll = await services.book.get(poll_id)
         require_open(poll, datetime.now(UTC))

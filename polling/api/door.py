@@ -12,10 +12,11 @@ from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 from tornado.tcpserver import TCPServer
 
 from polling import telemetry
+from polling.api import headers
 from polling.api.front import NO_LIMIT, Message
 from polling.api.lane import MAX_BODY, MAX_HEAD, Head, Lane
 from polling.api.services import Services
-from polling.core.errors import LogUnavailable
+from polling.core.errors import BadRequest, LogUnavailable
 
 log = telemetry.logger(__name__)
 
@@ -26,6 +27,7 @@ SLOW = 20.0
 """Seconds in which a request that has begun must have said all its headers, and again all its body."""
 
 _READ = 8 * 1024
+_BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 _BUFFER = 4 * 1024 * 1024
 _PARAMETERS = HTTP1ConnectionParameters(
     chunk_size=64 * 1024,
@@ -34,6 +36,16 @@ _PARAMETERS = HTTP1ConnectionParameters(
     body_timeout=SLOW,
     max_body_size=NO_LIMIT,
 )
+
+
+class MalformedRequest(BadRequest):
+    """Shares the code of all that cannot be read."""
+
+    title, sentence = "Malformed request", "The request is not valid HTTP/1.1."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Connection": "close"}
 
 
 class DoorStream(IOStream):
@@ -47,6 +59,10 @@ class DoorStream(IOStream):
     def put_back(self, data: bytes) -> None:
         """Has these bytes read again, before any other. Nothing else may be left in the buffer."""
         self._put_back = data
+
+    def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
+        """Tornado's bare answer to what is no HTTP, which it gives before any handler, becomes a problem document."""
+        return super().write(headers.problem_response(MalformedRequest()) if data == _BARE else data)
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         if not self._put_back:
