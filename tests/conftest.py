@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from support.system import System
 
@@ -14,6 +15,10 @@ from polling.local.addresses import environment
 from polling.local.kafka import Kafka
 from polling.local.servers import Servers
 from polling.settings import Settings
+
+hypothesis.settings.register_profile("here", deadline=None, database=None, print_blob=True)
+hypothesis.settings.load_profile("here")
+# No deadline: how long an example takes says more about the machine than about the code.
 
 LOG_SHOWN = 12_000
 """Bytes of each part's log that are shown with a test that failed."""
