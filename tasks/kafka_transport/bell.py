@@ -13,12 +13,17 @@ class Bell:
     """A wake-up that may be rung from any thread, any number of times, and is heard at least once."""
 
     def __init__(self) -> None:
+        self._closed = True
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
         self._poll = select.poll()
         self._poll.register(self._reader, select.POLLIN)
+        self._rung = False
         self._closed = False
+
+    def __del__(self) -> None:
+        self.close()
 
     def fileno(self) -> int:
         """The descriptor that becomes readable when the bell was rung."""
@@ -26,8 +31,9 @@ class Bell:
 
     def ring(self) -> None:
         """Wake whoever waits; never blocks. A full pipe is a bell that is ringing already."""
-        if self._closed:
+        if self._closed or self._rung:
             return
+        self._rung = True
         try:
             os.write(self._writer, b"!")
         except BlockingIOError:
@@ -35,6 +41,7 @@ class Bell:
 
     def hush(self) -> None:
         """Forget the rings so far. Call it before looking for messages, never after, or one goes unnoticed."""
+        self._rung = False
         try:
             while len(os.read(self._reader, 4096)) == 4096:
                 pass

@@ -13,6 +13,7 @@ from kombu.exceptions import ChannelError
 from kombu.transport import virtual
 from kombu.utils.uuid import uuid
 
+from .errors import PublishError
 from .qos import Message, QoS
 from .tasks_consumer import Delivery, TaskConsumer
 from .topics import PartitionLag
@@ -58,7 +59,13 @@ class Channel(virtual.Channel):
         topic, partitions = self.connection.topics.task(queue)
         value, headers = to_record(message)
         key = (message.get("headers") or {}).get("kafka_key")
-        self.connection.publisher.publish(topic, value, headers, None if key is None else str(key).encode(), partitions)
+        encoded = None if key is None else str(key).encode()
+        try:
+            self.connection.publisher.publish(topic, value, headers, encoded, partitions)
+        except PublishError as error:
+            if error.topic_gone:
+                self.connection.topics.forget()
+            raise
 
     def _publish_broadcast(self, message: dict[str, Any], exchange: str) -> None:
         topic = self.connection.topics.broadcast(exchange)

@@ -89,6 +89,9 @@ class Options:
         return {
             "bootstrap.servers": self.bootstrap_servers,
             "log.connection.close": False,
+            # What goes wrong is raised, or logged by the consumers: without a thread that polls, as a producer is,
+            # librdkafka's log lines would either pile up or go to stderr past Python's logging.
+            "log_level": 0,
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 1000,
             **self.common_config,
@@ -116,6 +119,7 @@ class Options:
         instance = {"group.instance.id": self.group_instance_id} if self.group_instance_id else {}
         return {
             **self.client(),
+            "log_level": 6,
             **instance,
             "group.id": self.group_id,
             "auto.offset.reset": "earliest",
@@ -134,6 +138,7 @@ class Options:
         """librdkafka settings of the broadcast consumer; it joins no group, and the group id is a formality."""
         return {
             **self.client(),
+            "log_level": 6,
             "group.id": f"{self.group_id}-broadcast",
             "auto.offset.reset": "latest",
             "enable.auto.commit": False,

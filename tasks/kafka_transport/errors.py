@@ -43,3 +43,6 @@ class MessageUndecodable(KafkaTransportError):
 
 class PublishError(KafkaTransportError, OperationalError):
     """Kafka did not acknowledge a message, so it may or may not be stored: sending it again may run it twice."""
+
+    #: Whether the topic, or the partition, is no longer there.
+    topic_gone = False

@@ -27,7 +27,13 @@ class OffsetTracker:
         return len(self._acked)
 
     def add(self, offset: int) -> None:
-        """Note a delivered record. A record delivered again keeps its place."""
+        """Note a delivered record. A record delivered again keeps its place.
+
+        An offset below those delivered before means that the log was set back (a topic made anew): what was known of
+        the old log is forgotten.
+        """
+        if self._acked and offset not in self._acked and offset < next(reversed(self._acked)):
+            self._acked.clear()
         self._acked.setdefault(offset, False)
 
     def ack(self, offset: int) -> int | None:

@@ -27,6 +27,8 @@ Headers = list[tuple[str, str | bytes | None]]
 
 #: librdkafka's `RD_KAFKA_PARTITION_UA`: let the partitioner decide, by the key.
 PARTITION_BY_KEY = -1
+#: What Kafka or librdkafka says where a topic or partition that was known has been deleted.
+_GONE = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 #: Seconds beyond `publish_timeout` until we stop waiting for librdkafka's own verdict.
 _GRACE = 2.0
 
@@ -50,7 +52,7 @@ class Publisher:
     """A producer and its delivery reports, safe to use from several threads of the process that made it."""
 
     def __init__(self, config: dict[str, Any], timeout: float) -> None:
-        self.producer = handles.keep(Producer({**config, "logger": logger}))
+        self.producer = handles.keep(Producer(config))
         self.timeout = timeout
         self._turn = threading.Condition()
         self._polling = False
@@ -93,7 +95,7 @@ class Publisher:
                     raise PublishError(f"{topic}: the producer's queue stayed full") from None
                 self._serve(0.1)
             except KafkaException as error:
-                raise PublishError(f"{topic}: {error}") from error
+                raise _refusal(f"{topic}: {error}", [error.args[0]]) from error
             else:
                 return report
 
@@ -109,7 +111,8 @@ class Publisher:
                         self._poll_in_turn(min(left, 1.0))
         failed = [f"{r.topic}: {r.error or 'no answer'}" for r in reports if r.error is not None or not r.done]
         if failed:
-            raise PublishError(f"{len(failed)} of {len(reports)} messages not stored: {'; '.join(failed[:3])}")
+            text = f"{len(failed)} of {len(reports)} messages not stored: {'; '.join(failed[:3])}"
+            raise _refusal(text, [r.error for r in reports])
 
     def _poll_in_turn(self, seconds: float) -> None:
         """Poll as the only thread that does (a report served elsewhere would wake nobody). Holds the condition."""
@@ -159,6 +162,12 @@ class Publisher:
     def flush(self, seconds: float) -> int:
         """Wait for all that is under way, at most `seconds`; returns how many messages are left."""
         return int(self.producer.flush(seconds)) if len(self.producer) else 0
+
+
+def _refusal(text: str, errors: list[KafkaError | None]) -> PublishError:
+    refusal = PublishError(text)
+    refusal.topic_gone = any(error is not None and error.code() in _GONE for error in errors)
+    return refusal
 
 
 class _Batch:

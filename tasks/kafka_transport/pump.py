@@ -18,9 +18,12 @@ from confluent_kafka import Consumer, KafkaError
 from . import handles
 from .bell import Bell
 from .errors import ConsumerFailed
-from .ratelog import RateLog
+from .ratelog import RateLog, Thinned
 
 logger = logging.getLogger(__name__)
+#: What librdkafka has to say about its consumers.
+_librdkafka = logging.getLogger(f"{__name__}.librdkafka")
+_librdkafka.addFilter(Thinned())
 
 #: Seconds of one poll: how long a wish of another thread may go unnoticed while nothing arrives.
 POLL = 0.1
@@ -36,7 +39,7 @@ class Pump(ABC):
     """
 
     def __init__(self, name: str, config: dict[str, Any], bell: Bell) -> None:
-        self.consumer = handles.keep(Consumer({**config, "logger": logger}))
+        self.consumer = handles.keep(Consumer({**config, "logger": _librdkafka}))
         self.bell = bell
         self._pid = os.getpid()
         self._stopping = False
@@ -85,7 +88,7 @@ class Pump(ABC):
         error: KafkaError | None = message.error()
         if error is None:
             return message
-        if error.fatal():
+        if error.fatal() or error.code() == KafkaError._FATAL:
             raise ConsumerFailed(str(error))
         self._troubles.add(str(error))
         return None

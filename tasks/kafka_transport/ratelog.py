@@ -1,4 +1,4 @@
-"""Celery over Kafka: a warning that counts, instead of a line for each loss."""
+"""Celery over Kafka: log lines that count, instead of a line for each loss or each attempt in an outage."""
 
 from __future__ import annotations
 
@@ -24,3 +24,18 @@ class RateLog:
         if (now := monotonic()) >= self._quiet_until:
             self._logger.warning(self._text, self._count, detail)
             self._count, self._quiet_until = 0, now + _EVERY
+
+
+class Thinned(logging.Filter):
+    """Lets a line through once in ten seconds for each kind; librdkafka's lines begin with their kind (`FAIL …`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._quiet_until: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = record.getMessage().partition(" ")[0]
+        if (now := monotonic()) < self._quiet_until.get(kind, 0.0):
+            return False
+        self._quiet_until[kind] = now + _EVERY
+        return True

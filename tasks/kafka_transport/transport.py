@@ -48,7 +48,8 @@ class Transport(virtual.Transport):
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
         self.options = Options.read(client.hostname, client.transport_options)
-        self.bell = Bell()
+        self._identity = repr(self.options)
+        self._bell: Bell | None = None
         self.no_ack: set[str] = set()
         self._pid = os.getpid()
         self._broadcast: BroadcastReader | None = None
@@ -60,14 +61,21 @@ class Transport(virtual.Transport):
     @property
     def publisher(self) -> Publisher:
         """The producer of this process, shared by all connections with the same settings."""
-        config, timeout = self.options.producer(), self.options.publish_timeout
-        return handles.shared(("publisher", repr(config), timeout), lambda: Publisher(config, timeout))
+        options = self.options
+        key = ("publisher", self._identity)
+        return handles.shared(key, lambda: Publisher(options.producer(), options.publish_timeout))
 
     @property
     def topics(self) -> Topics:
         """The topics, as known in this process."""
-        key = ("topics", repr(self.options))
-        return handles.shared(key, lambda: Topics(self.options, self.publisher))
+        return handles.shared(("topics", self._identity), lambda: Topics(self.options, self.publisher))
+
+    @property
+    def bell(self) -> Bell:
+        """What consumers ring. Made when needed: kombu makes many a transport only to look at its type."""
+        if self._bell is None:
+            self._bell = Bell()
+        return self._bell
 
     # ---- connection
 
@@ -79,17 +87,24 @@ class Transport(virtual.Transport):
         return self
 
     def close_connection(self, connection: Transport) -> None:
-        """Close the channels, stop the consumers, take the bell out of Celery's loop."""
+        """Close the channels, stop the consumers, take the bell out of Celery's loop.
+
+        In a forked child nothing happens: consumers, and even the loop's epoll, are still the parent's.
+        """
+        if self._pid != os.getpid():
+            return
         super().close_connection(connection)
         if self._broadcast is not None:
             self._broadcast.stop()
             self._broadcast = None
         self.unregister_from_event_loop(connection, self._loop)
-        self.bell.close()
+        if self._bell is not None:
+            self._bell.close()
+            self._bell = None
 
     def _collect(self, connection: Transport | None) -> None:
-        """kombu drops a connection without farewell, most of all in a forked child, whose consumers are not its own."""
-        if connection is not None and self._pid == os.getpid():
+        """kombu's way of dropping a connection after an error or a fork."""
+        if connection is not None:
             self.close_connection(connection)
 
     def driver_version(self) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
 import time
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer as RawProducer
 from kombu import Connection, Exchange, Producer, Queue
+
+from tasks.kafka_transport import ConsumerFailed
 
 from .harness import Bench, Inbox, wait_for
 
@@ -219,3 +223,29 @@ def test_topics_are_made_as_configured_and_outlive_their_consumers(bench: Bench)
         found = future.result(10)
         assert (found["retention.ms"].value, found["segment.bytes"].value) == ("3600000", "67108864")
         assert [row.lag for row in connection.default_channel.lag(bench.name)] == [1, 0, 0]
+
+
+def test_a_fenced_consumer_says_so_and_its_connection_can_be_made_again(bench: Bench) -> None:
+    bench.options["group_instance_id"] = "node"
+    with bench.connection() as first, bench.connection() as second:
+        fill(bench, first, 1)
+        inbox = Inbox(first, bench.queue())
+        inbox.wait_for(1)
+        Inbox(second, bench.queue()).wait_for(1)
+        with pytest.raises(ConsumerFailed):
+            inbox.drain(30)
+        first.collect()
+        Inbox(first, bench.queue()).wait_for(1)
+
+
+def test_transports_that_are_only_looked_at_leave_no_descriptor_open(bench: Bench) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(50):
+        with bench.connection() as connection:
+            assert connection.transport.driver_type == "kafka"
+    for _ in range(3):
+        with bench.connection() as connection:
+            fill(bench, connection, 1)
+            Inbox(connection, bench.queue()).wait_for(1)
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) < before + 25

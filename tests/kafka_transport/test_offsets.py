@@ -52,3 +52,12 @@ def test_what_is_not_tracked_changes_nothing() -> None:
     assert tracker.ack(5) == 6
     assert tracker.ack(5) is None
     assert tracker.ack(6) == 7
+
+
+def test_a_log_that_was_set_back_is_tracked_anew() -> None:
+    tracker = OffsetTracker()
+    for offset in (10, 11, 3, 4):
+        tracker.add(offset)
+    assert tracker.ack(10) is None, "of the old log"
+    assert tracker.ack(4) is None
+    assert tracker.ack(3) == 5

@@ -8,11 +8,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from kombu import Producer
 
 from tasks.kafka_transport import BrokerUnavailable, PublishError, publish_batch
 
-from .harness import Bench, Inbox
+from .harness import Bench, Inbox, wait_for
 
 #: A topic with this refuses every message of ours.
 TINY = {"config": {"max.message.bytes": "100"}}
@@ -134,3 +135,22 @@ def test_no_broker_is_said_and_not_waited_for_without_end(bench: Bench) -> None:
     bench.options["connect_timeout"] = 0.5
     with bench.connection() as connection, pytest.raises(BrokerUnavailable, match="no Kafka broker answered"):
         connection.connect()
+
+
+def test_a_deleted_topic_is_made_again_after_one_refusal(bench: Bench) -> None:
+    bench.options["publish_timeout"] = 1
+    bench.send("note", "x")
+    with bench.connection() as connection:
+        topic = connection.transport.topics.name(bench.name)
+        admin = AdminClient({"bootstrap.servers": connection.transport.options.bootstrap_servers})
+        admin.delete_topics([topic])[topic].result(10)
+    wait_for(lambda: sent(bench), word="the topic made again")
+    assert bench.lag() == 1
+
+
+def sent(bench: Bench) -> bool:
+    try:
+        bench.send("note", "x")
+    except PublishError:
+        return False
+    return True
