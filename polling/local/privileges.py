@@ -44,7 +44,10 @@ def give_up_root(own: Sequence[Path], needed: Path) -> Sequence[str]:
     kept = next((name for name, bit in _CAPABILITIES.items() if held >> bit & 1), None)
     if kept is None:
         raise ServerFailed(f"postgres: refuses to run as root, and the user {_USER} may not enter {closed}.")
-    return [*words, f"--inh-caps=-all,+{kept}", f"--ambient-caps=-all,+{kept}", f"--bounding-set=-all,+{kept}"]
+    caps = f"-all,+{kept}"
+    # Without the secure bit access(2), by which initdb looks for its fellow programs, would pass the capability over.
+    bits = "--securebits=+no_setuid_fixup"
+    return [*words, bits, f"--inh-caps={caps}", f"--ambient-caps={caps}", f"--bounding-set={caps}"]
 
 
 def _closed_above(place: Path) -> Path | None:
