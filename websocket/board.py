@@ -34,7 +34,7 @@ class Board:
     def __init__(self, live: Live, store: Store) -> None:
         self._live = live
         self._store = store
-        self._followers: set[Viewer] = set()
+        self._followers: dict[Viewer, None] = {}
         self._newest: Leaderboard | None = None
         self._told_at: datetime | None = None
         self._frame: bytes | None = None
@@ -58,12 +58,12 @@ class Board:
 
     def follow(self, viewer: Viewer) -> None:
         """Shows it now, where it is known, and at each change."""
-        self._followers.add(viewer)
+        self._followers[viewer] = None
         if self._frame is not None:
             viewer.outbox.show(SUBJECT, self._frame)
 
     def unfollow(self, viewer: Viewer) -> None:
-        self._followers.discard(viewer)
+        self._followers.pop(viewer, None)
         viewer.outbox.forget(SUBJECT)
 
     def offer(self, board: Leaderboard) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from polling.telemetry import metrics
 from websocket.viewer import Viewer
@@ -17,16 +17,21 @@ def broadcast(
     subject: str,
     frame: bytes,
     viewers: Collection[Viewer],
-    passed_over: Container[Viewer] | Mapping[Viewer, object] = (),
+    passed_over: Collection[Viewer] = (),
 ) -> None:
     """Sends the frame to all who are among `viewers` now, and still are when their turn comes.
 
     Those in `passed_over` have it already.
     """
-    _slice(loop, subject, frame, viewers, [viewer for viewer in viewers if viewer not in passed_over], 0)
+    receivers = [viewer for viewer in viewers if viewer not in passed_over] if passed_over else list(viewers)
+    metrics.frames_sent.inc(len(receivers))
+    for viewer in receivers[:SLICE]:
+        viewer.show(subject, frame)
+    if len(receivers) > SLICE:
+        loop.call_soon(_next_slice, loop, subject, frame, viewers, receivers, SLICE)
 
 
-def _slice(
+def _next_slice(
     loop: asyncio.AbstractEventLoop,
     subject: str,
     frame: bytes,
@@ -37,7 +42,6 @@ def _slice(
     end = start + SLICE
     for viewer in receivers[start:end]:
         if viewer in viewers:
-            viewer.outbox.show(subject, frame)
-    metrics.frames_sent.inc(min(end, len(receivers)) - start)
+            viewer.show(subject, frame)
     if end < len(receivers):
-        loop.call_soon(_slice, loop, subject, frame, viewers, receivers, end)
+        loop.call_soon(_next_slice, loop, subject, frame, viewers, receivers, end)

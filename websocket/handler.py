@@ -56,12 +56,16 @@ class LiveSocket(Handshake):
         self._closing: CloseCode | None = None
         self._votes: set[asyncio.Task[None]] = set()
         self._vote_ended = asyncio.Event()
+        self._opened = False
 
     def open(self, *_args: str, **_kwargs: str) -> None:
         """Welcomes, and shows the leaderboard, and the polls that the address names."""
         assert self.ws_connection is not None
         stream = self.ws_connection.stream
         assert isinstance(stream, IOStream)
+        if stream.closed():
+            # It came and went; the loop that reads frames finds out, and `on_close` follows.
+            return
         stream.set_nodelay(True)
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         loop = asyncio.get_running_loop()
@@ -69,6 +73,7 @@ class LiveSocket(Handshake):
         self._viewer = Viewer(self._outbox, self._close_with)
         self._exempt = self.porter.exempt(self.request.remote_ip or "")
         self._allowance = Allowance(loop.time)
+        self._opened = True
         turned_away = self.hub.full()
         if turned_away:
             self._close_with(turned_away)
@@ -100,12 +105,18 @@ class LiveSocket(Handshake):
         if self._closing is None:
             self._outbox.answer(frames.error(BadRequest("The frame is not valid JSON in UTF-8.")))
 
+    def on_frame_written(self) -> None:
+        """Tornado has written a frame of its own."""
+        if self._opened:
+            self._outbox.look()
+
     def on_pong(self, data: bytes) -> None:
         self._viewer.unanswered = False
 
     def on_close(self) -> None:
-        self._outbox.close()
-        self.hub.leave(self._viewer)
+        if self._opened:
+            self._outbox.close()
+            self.hub.leave(self._viewer)
 
     def _do(self, request: requests.Request) -> None:
         match request:

@@ -1,4 +1,5 @@
-"""Step 7 of 7, show: RFC 6455 as Tornado speaks it, but for two cases in which Tornado just hangs up.
+"""Step 7 of 7, show: RFC 6455 as Tornado speaks it, but for two cases in which Tornado just hangs up; and it tells
+the outbox of Tornado's own frames (pong and close), so that none is cut in two.
 
 A frame that is too big: Tornado closes the TCP connection while the peer still sends, so that the peer meets a reset
 and may never read the close frame. Here what it sends is read and thrown away for a moment first.
@@ -8,7 +9,7 @@ A text frame that is not UTF-8: Tornado aborts. Here it is one bad frame, and an
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketProtocol13
@@ -23,16 +24,26 @@ TEXT = 0x1
 class _Handler(Protocol):
     def on_malformed_text(self) -> None: ...
 
+    def on_frame_written(self) -> None: ...
+
 
 class Protocol13(WebSocketProtocol13):
     """For one connection."""
 
     _lingering: asyncio.Task[None] | None = None
 
+    @property
+    def _ours(self) -> _Handler:
+        return cast(_Handler, self.handler)
+
+    def _write_frame(self, fin: bool, opcode: int, data: bytes, flags: int = 0) -> asyncio.Future[None]:
+        written = super()._write_frame(fin, opcode, data, flags)
+        self._ours.on_frame_written()
+        return written
+
     def _handle_message(self, opcode: int, data: bytes) -> Any:
         if opcode == TEXT and not self.client_terminated and not _is_utf8(data):
-            handler: _Handler = self.handler  # type: ignore[assignment]
-            return self._run_callback(handler.on_malformed_text)
+            return self._run_callback(self._ours.on_malformed_text)
         return super()._handle_message(opcode, data)
 
     def close(self, code: int | None = None, reason: str | None = None) -> None:

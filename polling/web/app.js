@@ -1,9 +1,9 @@
 // Step 7 of 7, show: the page: makes polls, votes, and shows results and the leaderboard as they come.
 import { Live } from "./live.js";
+import { ask, count, element, newKey, numbers } from "./tools.js";
 
 const $ = (id) => document.getElementById(id);
 const MAX_OPTIONS = 100;
-const numbers = new Intl.NumberFormat("en");
 const NOT_LIVE = "What is shown may be old.";
 
 let poll = null; // what GET /api/polls/{id} said, its results kept new by the socket
@@ -11,12 +11,6 @@ let chosen = null; // the option id that this page voted for last
 let unsent = null; // {option, key}: a vote of which nobody knows what became; the same key makes it the same vote
 
 const live = new Live({ frame: onFrame, state: onState });
-
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
 
 function say(text) {
   $("message").textContent = text ?? "";
@@ -40,21 +34,6 @@ function onFrame(frame) {
     if (frame.code === "store_unavailable" && frame.poll === poll?.id) setTimeout(() => live.subscribe(frame.poll), 2000);
     say(frame.detail);
   }
-}
-
-async function ask(method, path, { body, token } = {}) {
-  const headers = {};
-  if (body) headers["Content-Type"] = "application/json";
-  if (token) headers.Authorization = `Bearer ${token}`;
-  let response;
-  try {
-    response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
-  } catch {
-    throw new Error("The server cannot be reached.");
-  }
-  const answer = response.status === 204 ? null : await response.json().catch(() => null);
-  if (!response.ok) throw new Error(answer?.detail ?? `The server answered ${response.status}.`);
-  return answer;
 }
 
 // Runs what a person asked for; tells them in words what went wrong.
@@ -133,10 +112,6 @@ function showResults(results) {
   }
 }
 
-function count(votes) {
-  return `${numbers.format(votes)} ${votes === 1 ? "vote" : "votes"}`;
-}
-
 async function vote(option) {
   const of = poll;
   const key = unsent?.option === option ? unsent.key : newKey();
@@ -172,10 +147,6 @@ async function castByHttp(id, option, key) {
   const answer = await response.json().catch(() => ({}));
   if (response.status >= 500) throw new Error(answer.detail ?? `The server answered ${response.status}.`);
   return response.ok ? answer : { type: "error", detail: answer.detail ?? `The server answered ${response.status}.` };
-}
-
-function newKey() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 // --- its maker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -150,6 +151,49 @@ async def test_a_reader_that_does_not_read_is_closed_and_costs_little(
         for viewer in door.hub._viewers:
             assert len(viewer.outbox._waiting) <= 2
     slow.close()
+
+
+async def test_frames_stay_whole_between_pongs_for_a_reader_that_stalls(door: Door) -> None:
+    poll = await door.poll(*("x" * 190 + str(number) for number in range(100)))
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port, limit=4096)
+    writer.write(
+        f"GET /?poll={poll.id} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    last = 0
+    while not any(viewer.outbox.behind for viewer in door.hub._viewers):
+        last += 1
+        assert last < 3000, "it never stalled"
+        writer.write(b"\x89\x84\0\0\0\0ping")
+        door.count(poll, last, *([last] * 100))
+        await asyncio.sleep(0.02)
+    for _ in range(5):
+        last += 1
+        writer.write(b"\x89\x84\0\0\0\0ping")
+        door.count(poll, last, *([last] * 100))
+        await asyncio.sleep(0.12)
+    revision, pongs = 0, 0
+    while revision < last:
+        opcode, length = await asyncio.wait_for(reader.readexactly(2), 30)
+        if length == 126:
+            length = int.from_bytes(await reader.readexactly(2))
+        elif length == 127:
+            length = int.from_bytes(await reader.readexactly(8))
+        payload = await asyncio.wait_for(reader.readexactly(length), 30)
+        if opcode == 0x8A:
+            assert payload == b"ping"
+            pongs += 1
+            continue
+        assert opcode == 0x81
+        frame = json.loads(payload)
+        if frame["type"] == "results":
+            assert frame["revision"] >= revision
+            revision = frame["revision"]
+            assert frame["total_votes"] == 100 * revision
+    assert pongs
+    writer.close()
+    await writer.wait_closed()
 
 
 @dataclass

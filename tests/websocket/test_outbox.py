@@ -72,6 +72,7 @@ async def test_all_bytes_come_in_order_however_little_the_kernel_takes(pair: Pai
         sent += frame
     # Tornado's own frames (pong, close) go through the stream, between ours.
     pong = pair.stream.write(b"PONG")
+    pair.outbox.look()
     sent += b"PONG"
     assert await pair.read(len(sent)) == sent
     await asyncio.wait_for(pong, 30)
@@ -121,6 +122,7 @@ async def test_stalled_since_tells_how_long(pair: Pair) -> None:
 async def test_a_stall_by_tornados_own_frames_is_noticed(pair: Pair) -> None:
     noise = b"p" * 1_000_000
     pair.stream.write(noise)
+    pair.outbox.look()
     pair.outbox.show("a", b"after")
     assert pair.outbox.behind
     assert await pair.read(len(noise) + 5) == noise + b"after"
