@@ -138,11 +138,11 @@ class Door(TCPServer):
             data = await stream.read_bytes(_BUFFER, partial=True)
             first, blank, rest = data.partition(b"\r\n\r\n")
             if blank and first != said and len(first) <= MAX_HEAD:
-                said, head = first, self.lane.read_head(first)
+                said, head = first, self.lane.read_head(first, context.remote_ip)
             if blank and first == said and head is not None:
                 while len(rest) < head.length:
                     rest += await stream.read_bytes(MAX_BODY, partial=True)
-                if await self._by_lane(stream, head, rest, context):
+                if await self._by_lane(stream, head, rest):
                     continue
                 data = first + blank + rest
             stream.idle_since = None
@@ -153,20 +153,19 @@ class Door(TCPServer):
             stream.set_nodelay(True)
             await asyncio.sleep(0)
 
-    async def _by_lane(self, stream: DoorStream, head: Head, rest: bytes, context: Context) -> bool:
+    async def _by_lane(self, stream: DoorStream, head: Head, rest: bytes) -> bool:
         """Whether the lane has answered. What lies behind the body is put back."""
-        cast = self.lane.cast(head, rest[: head.length], context.remote_ip)
-        if cast is None:
+        ticket = self.lane.cast(head, rest[: head.length])
+        if ticket is None:
             return False
         stream.idle_since = None
-        poll, option, ballot, acknowledgement = cast
         under_way = self._services.under_way
         under_way.add(stream)
         try:
-            await acknowledgement
-            answer = self.lane.accept(head, poll, option, ballot, context.protocol == "https")
+            await ticket.acknowledgement
+            answer = self.lane.accepted_answer(ticket)
         except LogUnavailable:
-            answer = self.lane.unavailable()
+            answer = self.lane.unavailable_answer(ticket)
         finally:
             under_way.discard(stream)
         stream.send_all(answer)

@@ -12,10 +12,8 @@ from tornado.http1connection import HTTP1Connection
 
 from polling.api import headers
 from polling.api.answers import encode
-from polling.api.limits import client_address, is_one_of
 from polling.core.errors import BodyTooLarge
 from polling.core.polls import MAX_BATCH_BODY, MAX_BODY
-from polling.settings import Network
 
 DRAINED = 16 * 1024 * 1024
 """Bytes of a refused body that are read and thrown away, so that a client that still sends hears the answer."""
@@ -27,11 +25,8 @@ NO_LIMIT = sys.maxsize
 class Message(httputil.HTTPMessageDelegate):
     """One request on its way in. A body over the limit is refused at once, however it is sent."""
 
-    def __init__(
-        self, application: tornado.web.Application, trusted: tuple[Network, ...], connection: HTTP1Connection
-    ) -> None:
+    def __init__(self, application: tornado.web.Application, connection: HTTP1Connection) -> None:
         self._application = application
-        self._trusted = trusted
         self._connection = connection
         self._inner: httputil.HTTPMessageDelegate | None = None
         self._limit = MAX_BODY
@@ -45,8 +40,11 @@ class Message(httputil.HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, httputil.RequestStartLine)
         request = httputil.HTTPServerRequest(connection=self._connection, start_line=start_line, headers=headers)
-        if self._trusted:
-            self._believe_proxy(request)
+        limits = self._application.settings["services"].limits
+        request.remote_ip, secure = limits.client(
+            request.remote_ip or "", headers.get("X-Forwarded-For"), headers.get("X-Forwarded-Proto")
+        )
+        request.protocol = "https" if secure else "http"
         if request.path.endswith("/votes/batch"):
             self._limit = MAX_BATCH_BODY
         declared = headers.get("Content-Length", "")
@@ -95,12 +93,3 @@ class Message(httputil.HTTPMessageDelegate):
         self._connection.write_headers(start_line, httputil.HTTPHeaders(lines), body)
         if at_once:
             self._connection.finish()
-
-    def _believe_proxy(self, request: httputil.HTTPServerRequest) -> None:
-        peer = request.remote_ip or ""
-        if not is_one_of(peer, self._trusted):
-            return
-        request.remote_ip = client_address(peer, request.headers.get("X-Forwarded-For"), self._trusted)
-        scheme = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip()
-        if scheme in ("http", "https"):
-            request.protocol = scheme

@@ -54,7 +54,7 @@ class Limits:
     def __init__(self, settings: Settings) -> None:
         self.votes = Buckets(*settings.rate_limit_votes)
         self.polls = Buckets(*settings.rate_limit_polls)
-        self.trusted = settings.trusted_proxies
+        self._trusted = settings.trusted_proxies
         self._exempt = settings.rate_limit_exempt
         self.bucket_of: Callable[[str], str | None] = lru_cache(10_000)(self._bucket_of)
 
@@ -63,6 +63,13 @@ class Limits:
         name = self.bucket_of(address)
         if name is not None:
             buckets.take(name, tokens)
+
+    def client(self, peer: str, forwarded_for: str | None, forwarded_proto: str | None) -> tuple[str, bool]:
+        """Who asks, and whether by TLS: as the peer says, where it is a trusted proxy. No TLS ends in this process."""
+        if not self._trusted or not is_one_of(peer, self._trusted):
+            return peer, False
+        scheme = (forwarded_proto or "").rpartition(",")[2].strip()
+        return client_address(peer, forwarded_for, self._trusted), scheme == "https"
 
     def _bucket_of(self, address: str) -> str | None:
         """What an address is counted as: itself, or its /64 in IPv6, which one household has. None: exempt."""

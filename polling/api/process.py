@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import time
@@ -42,6 +43,7 @@ def run_processes(settings: Settings, processes: int, serve_one: ServeOne) -> No
     Raises:
         PortTaken: nobody can listen there.
     """
+    _allow_many_connections()
     if processes == 1:
         _run(serve_one, listen(settings.bind_address, settings.port))
         return
@@ -75,6 +77,12 @@ def _bound(address: str, port: int, shared: bool) -> socket.socket:
         bound.close()
         raise PortTaken(error.strerror) from error
     return bound
+
+
+def _allow_many_connections() -> None:
+    """Each connection is a file: the soft limit of 1,024 is for programs that use `select`."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _run(serve_one: ServeOne, listening: socket.socket) -> None:

@@ -124,6 +124,8 @@ class Casting:
                         state = await self._store.vote_state(cast.poll, cast.ballot)
                         if state.status != "accepted" and (covered or _speaks_of(state, cast.option)):
                             return state
+                        if self._waits.over:
+                            return None
                         await wait.woken.wait()
                         if cast.position is None:
                             await asyncio.sleep(LOOK_AGAIN)

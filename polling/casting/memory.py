@@ -8,7 +8,7 @@ from typing import NamedTuple
 from polling.live import Live
 from polling.vote_log import Position
 
-CAPACITY = 200_000
+CAPACITY = 100_000
 """Ballots kept in memory; the one that was asked for longest ago leaves first. Redis knows them for an hour."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
@@ -41,15 +40,15 @@ class PollBook:
         self._since: datetime | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begins to refresh."""
+    def start(self) -> asyncio.Task[None]:
+        """Begins to refresh. The task ends only by `stop`, or by a fault."""
         self._task = asyncio.create_task(self._refresh_for_ever(), name="refresh polls")
+        return self._task
 
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
 
     def __len__(self) -> int:
         return len(self._polls)
@@ -101,7 +100,10 @@ class PollBook:
         while len(self._polls) > self._capacity:
             self._unconfirmed.discard(self._polls.popitem(last=False)[0])
         for callback in self._callbacks:
-            callback(poll)
+            try:
+                callback(poll)
+            except Exception:
+                log.exception("a listener to changed polls failed", poll=poll.id)
 
     async def _ask(self, poll_id: str) -> Poll | None:
         try:
@@ -135,7 +137,8 @@ class PollBook:
                     self._polls.pop(poll_id, None)
                 self._unconfirmed.clear()
                 for poll in changed:
-                    if self._polls.get(poll.id) != poll:
-                        self.put(poll)
+                    known = self._polls.get(poll.id)
+                    self.put(poll)
+                    if known is not None and known != poll:
                         await self._live.remember_poll(poll)
             await asyncio.sleep(REFRESH)

@@ -25,6 +25,7 @@ class CountedWaits:
 
     def __init__(self) -> None:
         self._waits: defaultdict[tuple[int, int] | None, set[Wait]] = defaultdict(set)
+        self.over = False
 
     @contextmanager
     def registered(self, position: Position | None) -> Iterator[Wait]:
@@ -51,6 +52,11 @@ class CountedWaits:
                     wait.woken.set()
         for wait in self._waits.get(None, ()):
             wait.woken.set()
+
+    def end(self) -> None:
+        """From now on nobody waits: this process stops."""
+        self.over = True
+        self.look_again()
 
     def look_again(self) -> None:
         """Wakes everybody: notifications may have been missed."""

@@ -1,0 +1,155 @@
+"""What many ask at once is asked of PostgreSQL once, and what changes elsewhere is known here soon."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from support.system import System
+from support.waiting import until_async
+
+from polling.api.readings import ResultsCache
+from polling.casting import PollBook
+from polling.core.errors import PollNotFound, StoreUnavailable
+from polling.core.polls import CreatePoll, Poll, Results
+from polling.live import Live
+from polling.store.door import Store
+
+
+class CountedStore(Store):
+    """The real one; remembers what was asked."""
+
+    def __init__(self, database_url: str) -> None:
+        super().__init__(database_url)
+        self.asked_polls: list[str] = []
+        self.asked_results: list[list[str]] = []
+
+    async def poll(self, poll_id: str) -> Poll | None:
+        self.asked_polls.append(poll_id)
+        return await super().poll(poll_id)
+
+    async def results(self, polls: Sequence[Poll]) -> list[Results]:
+        self.asked_results.append([poll.id for poll in polls])
+        return await super().results(polls)
+
+
+@pytest_asyncio.fixture
+async def store(system: System) -> AsyncIterator[CountedStore]:
+    store = CountedStore(system.settings.database_url)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest_asyncio.fixture
+async def live(system: System) -> AsyncIterator[Live]:
+    live = Live(system.settings.redis_url)
+    await live.open()
+    yield live
+    await live.close()
+
+
+async def made(store: Store) -> Poll:
+    poll, _token = await store.create_poll(CreatePoll("Which?", ["a", "b"]))
+    return poll
+
+
+async def test_a_crowd_of_readers_costs_one_query(store: CountedStore) -> None:
+    one, other = await made(store), await made(store)
+    cache = ResultsCache(store)
+    found = await asyncio.gather(*(cache.get(poll) for poll in (one, other) * 50))
+    assert {results.poll_id for results in found} == {one.id, other.id}
+    assert len(store.asked_results) == 1
+    await cache.get(one)
+    assert len(store.asked_results) == 1
+    cache.forget(one.id)
+    await asyncio.gather(cache.get(one), cache.get(other))
+    assert store.asked_results[1:] == [[one.id]]
+
+
+async def test_every_reader_hears_that_the_database_is_away(store: CountedStore) -> None:
+    poll = await made(store)
+    await store.close()
+    cache = ResultsCache(store)
+    found = await asyncio.gather(*(cache.get(poll) for _ in range(5)), return_exceptions=True)
+    assert {type(answer) for answer in found} == {StoreUnavailable}
+
+
+async def test_a_poll_is_asked_for_once(store: CountedStore, live: Live) -> None:
+    poll = await made(store)
+    book = PollBook(store, live)
+    assert book.peek(poll.id) is None
+    found = await asyncio.gather(*(book.get(poll.id) for _ in range(20)))
+    assert {one.id for one in found} == {poll.id}
+    assert await book.get(poll.id) == book.peek(poll.id)
+    assert store.asked_polls == [poll.id]
+    with pytest.raises(PollNotFound):
+        await book.get("0" * 20)
+
+
+async def test_what_another_process_changes_is_known_here(store: CountedStore, live: Live) -> None:
+    poll = await made(store)
+    book = PollBook(store, live)
+    changed: list[Any] = []
+    book.on_change(lambda poll: changed.append((poll.id, poll.closed, poll.deleted)))
+    book.start()
+    try:
+        await book.get(poll.id)
+        await store.close_poll(poll)
+
+        async def known_as_closed() -> bool:
+            known = book.peek(poll.id)
+            return known is not None and known.closed
+
+        await until_async(known_as_closed, "the book knows that the poll is closed")
+        await store.delete_poll(poll)
+
+        async def known_as_deleted() -> bool:
+            known = book.peek(poll.id)
+            return known is not None and known.deleted
+
+        await until_async(known_as_deleted, "the book knows that the poll is deleted")
+        assert (await book.find(poll.id)).deleted
+        with pytest.raises(PollNotFound):
+            await book.get(poll.id)
+        assert (poll.id, True, False) in changed
+        assert (poll.id, True, True) in changed
+    finally:
+        await book.stop()
+
+
+async def test_redis_knows_polls_while_the_database_is_away(store: CountedStore, live: Live, system: System) -> None:
+    poll = await made(store)
+    await PollBook(store, live).get(poll.id)
+    await store.close_poll(poll)
+    away = Store(system.settings.database_url)
+    book = PollBook(away, live)
+    known = await book.get(poll.id)
+    assert known.id == poll.id
+    with pytest.raises(StoreUnavailable):
+        await book.get("0" * 20)
+    await away.open()
+    try:
+        book.start()
+
+        async def corrected() -> bool:
+            return book.peek(poll.id) is None or (await book.get(poll.id)).closed
+
+        await until_async(corrected, "what Redis knew is asked again of the database")
+        assert (await book.get(poll.id)).closed
+    finally:
+        await book.stop()
+        await away.close()
+
+
+async def test_the_book_is_bounded(store: CountedStore, live: Live) -> None:
+    book = PollBook(store, live, capacity=2)
+    polls = [await made(store) for _ in range(3)]
+    for poll in polls:
+        book.put(poll)
+    assert len(book) == 2
+    assert book.peek(polls[0].id) is None
+    assert (await book.get(polls[0].id)).id == polls[0].id
