@@ -9,14 +9,16 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from polling import settings
 from polling.local.display import Display
 from polling.local.errors import Cancelled, LocalError
 from polling.local.guard import Guard
 from polling.local.parts import Commands
-from polling.local.servers import open_guard
-from polling.local.system import System
+
+if TYPE_CHECKING:
+    from polling.local.system import System
 
 HURRY_AFTER = 1.0
 """Seconds after the first signal from which a Ctrl-C is a second one, and not the first by another way."""
@@ -37,6 +39,12 @@ def up(
     """
     data_dir = data_dir.absolute()
     display = Display()
+    try:
+        from polling.local.servers import open_guard
+        from polling.local.system import System
+    except ModuleNotFoundError as error:
+        display.trouble(f"polling up: the package {error.name} is missing: pip install 'live-polling[local]'.")
+        return 1
     guard = Guard(data_dir)
     try:
         open_guard(guard)
