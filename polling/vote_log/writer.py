@@ -92,10 +92,12 @@ class VoteWriter:
         await asyncio.sleep(0.6)  # librdkafka asks for its producer id twice a second
 
     async def close(self, timeout: float = 5.0) -> None:
-        """Waits for what is under way, then ends."""
+        """Waits for what is under way, then ends; what Kafka has not acknowledged by then is reported as such."""
         await self._loop.run_in_executor(None, self._producer.flush, timeout)
+        self._producer.purge()
         self._stopped = True
         await self._loop.run_in_executor(None, self._thread.join)
+        await self._loop.run_in_executor(None, self._producer.close)
         self._settle()
 
     def _answers(self, timeout: float) -> bool:
