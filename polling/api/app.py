@@ -33,7 +33,7 @@ log = telemetry.logger(__name__)
 DRAIN = 5.0
 """Seconds that requests under way have to end after SIGTERM; with what comes after it, 10."""
 
-ROUTES = [*batch.ROUTES, *votes.ROUTES, *polls.ROUTES, *leaderboard.ROUTES, *health.ROUTES, *docs.ROUTES, *pages.ROUTES]
+ROUTES = [*polls.ROUTES, *batch.ROUTES, *votes.ROUTES, *leaderboard.ROUTES, *health.ROUTES, *docs.ROUTES, *pages.ROUTES]
 
 
 def serve(settings: Settings, processes: int) -> None:

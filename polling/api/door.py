@@ -16,7 +16,7 @@ from polling.api import headers
 from polling.api.front import NO_LIMIT, Message
 from polling.api.lane import MAX_BODY, MAX_HEAD, Head, Lane
 from polling.api.services import Services
-from polling.core.errors import BadRequest, LogUnavailable
+from polling.core.errors import BadRequest
 
 log = telemetry.logger(__name__)
 
@@ -155,19 +155,14 @@ class Door(TCPServer):
 
     async def _by_lane(self, stream: DoorStream, head: Head, rest: bytes) -> bool:
         """Whether the lane has answered. What lies behind the body is put back."""
-        ticket = self.lane.cast(head, rest[: head.length])
-        if ticket is None:
-            return False
         stream.idle_since = None
-        under_way = self._services.under_way
-        under_way.add(stream)
+        self._services.under_way.add(stream)
         try:
-            await ticket.acknowledgement
-            answer = self.lane.accepted_answer(ticket)
-        except LogUnavailable:
-            answer = self.lane.unavailable_answer(ticket)
+            answer = await self.lane.answer(head, rest[: head.length])
         finally:
-            under_way.discard(stream)
+            self._services.under_way.discard(stream)
+        if answer is None:
+            return False
         stream.send_all(answer)
         stream.put_back(rest[head.length :])
         return True

@@ -1,15 +1,14 @@
 """Step 1 of 7, accept: the fast lane for the plainest and most frequent request, a vote.
 
 Tornado's way through a request costs some 150 µs before a handler does anything. The lane reads the bytes of a
-request itself and answers 202 where everything about it is plain: a known open poll in which nothing must be looked
-up for the ballot, a JSON body that is a vote, no header that asks for more. Whatever else comes is left to
-`VoteHandler` as it came, so that every other answer has one place. Only where Kafka does not acknowledge must the
-lane answer itself: 503.
+request itself and answers 202 where everything about it is plain: a known open poll that takes anybody's vote, a JSON
+body that is a vote for one of its options, no header that asks for more. Whatever else comes is left to `VoteHandler`
+as it came, so that every other answer has one place. Only where Kafka does not acknowledge must the lane answer
+itself: 503.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from datetime import UTC, datetime
@@ -22,11 +21,11 @@ from polling.api import headers
 from polling.api.answers import Vote, encode
 from polling.api.services import Services
 from polling.api.voters import new_voter, signed_cookie, voter_in
-from polling.core import ballots
-from polling.core.errors import LogUnavailable, RateLimited
-from polling.core.polls import Poll
+from polling.casting import Cast
+from polling.casting.casting import judge, key_flaw
+from polling.core.errors import LogUnavailable, PollingError
+from polling.core.votes import CastVote
 from polling.telemetry import metrics
-from polling.vote_log import Position
 
 MAX_HEAD = 8 * 1024
 MAX_BODY = 4 * 1024
@@ -37,9 +36,7 @@ _HEAD = re.compile(
 )
 _HOST = re.compile(r"[A-Za-z0-9.\-_\[\]:]+")
 _PLAIN_TYPES = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
-_ASKS_FOR_MORE = frozenset(
-    {"authorization", "content-encoding", "expect", "idempotency-key", "prefer", "transfer-encoding", "upgrade"}
-)
+_ASKS_FOR_MORE = frozenset({"authorization", "content-encoding", "expect", "prefer", "transfer-encoding", "upgrade"})
 
 _decode = msgspec.json.Decoder(Vote).decode
 
@@ -49,19 +46,10 @@ class Head(NamedTuple):
 
     poll_id: str
     length: int
+    key: str | None
     voter: str | None
     address: str
     secure: bool
-
-
-class Ticket(NamedTuple):
-    """A vote on its way into the log. `cookie` is a whole header line, or nothing."""
-
-    poll: Poll
-    option: int
-    ballot: bytes
-    cookie: bytes
-    acknowledgement: asyncio.Future[Position]
 
 
 class Lane:
@@ -70,7 +58,7 @@ class Lane:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._book = services.book
-        self._writer = services.writer
+        self._casting = services.casting
         self._limits = services.limits
         self._cors = bool(services.settings.allowed_origins)
         self._prepared = b""
@@ -101,61 +89,65 @@ class Lane:
             or not (length.isascii() and length.isdecimal() and len(length) <= 5 and 0 < int(length) <= MAX_BODY)
         ):
             return None
+        idempotency_key = fields.get("idempotency-key")
+        if idempotency_key is not None and not (idempotency_key.isascii() and key_flaw(idempotency_key) is None):
+            return None
         voter = voter_in(fields["cookie"], key) if "cookie" in fields else None
         client = self._limits.client(peer, fields.get("x-forwarded-for"), fields.get("x-forwarded-proto"))
-        return Head(found[1].decode(), int(length), voter, *client)
+        return Head(found[1].decode(), int(length), idempotency_key, voter, *client)
 
-    def cast(self, head: Head, body: bytes) -> Ticket | None:
-        """Hands a plain vote to Kafka. None where it is not so plain."""
+    async def answer(self, head: Head, body: bytes) -> bytes | None:
+        """Casts a plain vote and says so: a whole answer. None, and nothing cast, where it is not so plain."""
         poll = self._book.peek(head.poll_id)
-        if poll is None or poll.deleted or not poll.is_open(datetime.now(UTC)) or self._services.draining:
+        if poll is None or poll.deleted or poll.one_vote_per == "voter" or self._services.draining:
             return None
-        if poll.one_vote_per is not None and not (poll.one_vote_per == "browser" and poll.allow_change):
-            return None
-        try:
-            vote = _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        option = poll.option_number(vote.option)
-        if option is None or vote.voter is not None:
-            return None
-        voter, cookie = head.voter, b""
+        cookie, voter = b"", head.voter
         if voter is None:
             voter = new_voter()
-            key = self._services.cookie_secret or ""
-            cookie = b"Set-Cookie: %b\r\n" % signed_cookie(voter, key, head.secure).encode()
-        ballot = ballots.of_voter(poll.key, voter) if poll.one_vote_per else ballots.fresh()
+            secret = self._services.cookie_secret or ""
+            cookie = b"Set-Cookie: %b\r\n" % signed_cookie(voter, secret, head.secure).encode()
         try:
+            vote = _decode(body)
+            if vote.voter is not None:
+                return None
+            paper = judge(poll, CastVote(poll.id, vote.option, head.key, voter), datetime.now(UTC))
             self._limits.take(self._limits.votes, head.address)
-            return Ticket(poll, option, ballot, cookie, self._writer.cast(poll.id, ballot, option))
-        except (RateLimited, LogUnavailable):
+            cast = await self._casting.recall(paper) if paper.repeatable else None
+            acknowledgement = None if cast else self._casting.produce(paper)
+        except (PollingError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
+        if acknowledgement is not None:
+            try:
+                cast = await self._casting.acknowledged(paper, acknowledgement)
+            except LogUnavailable:
+                return self._unavailable(cookie)
+        assert cast is not None
+        return self._accepted(cast, cookie)
 
-    def accepted_answer(self, ticket: Ticket) -> bytes:
-        """The whole answer to an acknowledged vote, the same as `VoteHandler` gives."""
+    def _accepted(self, cast: Cast, cookie: bytes) -> bytes:
+        """The same as `VoteHandler` answers."""
         self.accepted += 1
-        poll_id = ticket.poll.id.encode()
-        vote_id = ballots.vote_id(ticket.poll.key, ticket.ballot).encode()
+        poll_id, vote_id = cast.poll.id.encode(), cast.vote_id.encode()
         body = b'{"vote_id":"%b","poll_id":"%b","option":%b,"status":"accepted"}' % (
             vote_id,
             poll_id,
-            encode(ticket.poll.option(ticket.option)),
+            encode(cast.poll.option(cast.option)),
         )
         return b"%bLocation: /api/polls/%b/votes/%b\r\n%bContent-Length: %d\r\n\r\n%b" % (
             self._common(),
             poll_id,
             vote_id,
-            ticket.cookie,
+            cookie,
             len(body),
             body,
         )
 
-    def unavailable_answer(self, ticket: Ticket) -> bytes:
-        """The whole answer where Kafka did not acknowledge. The cookie goes with it: who votes again is the same."""
+    def _unavailable(self, cookie: bytes) -> bytes:
+        """Kafka did not acknowledge. The cookie goes with it: who votes again must be the same."""
         metrics.votes_unacknowledged.inc()
         metrics.http_requests.labels("5xx").inc()
         line, _, rest = headers.problem_response(LogUnavailable()).partition(b"\r\n")
-        return line + b"\r\n" + ticket.cookie + rest
+        return line + b"\r\n" + cookie + rest
 
     def flush(self) -> None:
         """Adds what was counted to the metrics."""

@@ -96,6 +96,33 @@ def test_the_lane_is_taken(system: System, poll: Any) -> None:
     assert ends[0].endswith(b":00:00")
 
 
+def test_both_ways_make_the_same_ballot(system: System, poll: Any) -> None:
+    key = b"Idempotency-Key: k"
+    data = request(poll, b'{"option":"a"}', key) + last(request(poll, b'{"option":"a"}', key))
+    assert len(set(vote_ids(system.client.raw(data)))) == 1
+    other = request(poll, b'{"option":"b"}', key) + last(request(poll, b'{"option":"b"}', key))
+    assert statuses(system.client, other) == [422, 422]
+
+
+def test_both_ways_know_the_browser(system: System) -> None:
+    created = {"question": "Which?", "options": ["a", "b"], "one_vote_per": "browser", "allow_change": False}
+    poll = system.client.post("/api/polls", created).expect(201)
+    first = system.client.raw(last(request(poll)))
+    cookie = re.search(rb"Set-Cookie: (voter=[^;]*)", first)
+    assert cookie is not None
+    field = b"Cookie: " + cookie[1]
+    again = request(poll, b'{"option":"a"}', field) + last(request(poll, b'{"option":"a"}', field))
+    answer = system.client.raw(again)
+    assert set(vote_ids(answer)) == set(vote_ids(first))
+    assert b"Set-Cookie" not in answer
+    other = request(poll, b'{"option":"b"}', field) + last(request(poll, b'{"option":"b"}', field))
+    assert statuses(system.client, other) == [409, 409]
+
+
+def vote_ids(answers: bytes) -> list[bytes]:
+    return re.findall(rb'"vote_id":"([^"]+)"', answers)
+
+
 def test_requests_one_behind_the_other(system: System, poll: Any) -> None:
     other = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
     data = request(poll) + request(poll, b'{"option":"c"}') + other + request(poll) + last(request(poll))
