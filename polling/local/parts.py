@@ -106,5 +106,14 @@ def python_environment(given: Mapping[str, str], ours: Mapping[str, str]) -> dic
 
 
 def make(commands: Sequence[Command], environment: Mapping[str, str], logs: Path, guard: Guard) -> list[Part]:
-    """A part for each command, each with its own file in `logs`."""
-    return [Part(command, environment, logs / f"{command.name}.log", guard) for command in commands]
+    """A part for each command, each with its own file in `logs`, and a name of its own by which Kafka's groups know it
+    again after a restart."""
+    return [
+        Part(
+            command,
+            {"NODE_NAME": f"local-{command.name}", **environment},
+            logs / f"{command.name}.log",
+            guard,
+        )
+        for command in commands
+    ]

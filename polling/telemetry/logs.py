@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from typing import Any
 
 import structlog
@@ -46,11 +47,30 @@ def set_up_logs(role: str, level: str, log_format: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    logging.getLogger("librdkafka").addFilter(Thinned())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])
     for chatty in ("tornado.access", "alembic", "psycopg.pool", "kombu"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, _LEVELS[level]))
+
+
+class Thinned(logging.Filter):
+    """Lets a logger's lines through once in `seconds` for each place they come from: librdkafka repeats itself."""
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        words = record.getMessage()
+        kind = words.partition("[thrd:")[0]
+        now = time.monotonic()
+        if now - self._last.get(kind, float("-inf")) < self._seconds:
+            return False
+        self._last[kind] = now
+        return True
 
 
 def _with_role(role: str) -> Any:
