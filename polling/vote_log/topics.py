@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from concurrent.futures import Future
+from typing import NamedTuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from polling.vote_log.config import topic_config
+
+A = TypeVar("A")
 
 _TIMEOUT = 10.0
 
@@ -41,7 +44,7 @@ class Topics:
             topic, num_partitions=partitions, replication_factor=replication, config=topic_config(min_insync)
         )
         try:
-            self._admin.create_topics([new], operation_timeout=_TIMEOUT)[topic].result(_TIMEOUT)
+            _answer(self._admin.create_topics([new], operation_timeout=_TIMEOUT)[topic])
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 return False
@@ -56,12 +59,12 @@ class Topics:
         """
         future = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT)[topic]
         try:
-            found = future.result(_TIMEOUT)
+            found = _answer(future)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise TopicMissing(topic) from error
             raise
-        cluster = self._admin.describe_cluster(request_timeout=_TIMEOUT).result(_TIMEOUT)
+        cluster = _answer(self._admin.describe_cluster(request_timeout=_TIMEOUT))
         return LogTopic(topic, str(cluster.cluster_id), str(found.topic_id), len(found.partitions))
 
     def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
@@ -75,4 +78,12 @@ class Topics:
     def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
         wanted = {TopicPartition(topic, partition): spec for partition in partitions}
         futures = self._admin.list_offsets(wanted, request_timeout=_TIMEOUT)
-        return {where.partition: future.result(_TIMEOUT).offset for where, future in futures.items()}
+        return {where.partition: _answer(future).offset for where, future in futures.items()}
+
+
+def _answer(future: Future[A]) -> A:
+    """What Kafka answered. Its client gives up by itself, but not always in time: that is no answer as well."""
+    try:
+        return future.result(_TIMEOUT + 1)
+    except TimeoutError as error:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
