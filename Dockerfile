@@ -18,6 +18,5 @@ COPY --from=build /opt/polling /opt/polling
 ENV PATH=/opt/polling/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /var/lib/polling
 USER polling
-EXPOSE 5000
 ENTRYPOINT ["polling"]
 CMD ["api"]
