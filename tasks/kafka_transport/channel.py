@@ -13,9 +13,10 @@ from kombu.exceptions import ChannelError
 from kombu.transport import virtual
 from kombu.utils.uuid import uuid
 
+from .delivery import Delivery
 from .errors import PublishError
 from .qos import Message, QoS
-from .tasks_consumer import Delivery, TaskConsumer
+from .tasks_consumer import TaskConsumer
 from .topics import PartitionLag
 from .wire import to_record
 
@@ -56,16 +57,18 @@ class Channel(virtual.Channel):
             self._put(routing_key, message)
 
     def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
-        topic, partitions = self.connection.topics.task(queue)
         value, headers = to_record(message)
         key = (message.get("headers") or {}).get("kafka_key")
         encoded = None if key is None else str(key).encode()
+        topics = self.connection.topics
         try:
-            self.connection.publisher.publish(topic, value, headers, encoded, partitions)
+            self.connection.publisher.publish(*topics.task(queue), value, headers, encoded)
         except PublishError as error:
-            if error.topic_gone:
-                self.connection.topics.forget()
-            raise
+            if not error.topic_gone:
+                raise
+            # Deleted meanwhile, or not yet known to a broker that has just come back: certainly not stored.
+            topics.forget()
+            self.connection.publisher.publish(*topics.task(queue), value, headers, encoded)
 
     def _publish_broadcast(self, message: dict[str, Any], exchange: str) -> None:
         topic = self.connection.topics.broadcast(exchange)
@@ -73,7 +76,7 @@ class Channel(virtual.Channel):
         if self.typeof(exchange).type == "topic":
             self.connection.publisher.broadcast(topic, value, headers)
         else:
-            self.connection.publisher.publish(topic, value, headers, None, 1)
+            self.connection.publisher.publish(topic, 1, value, headers, None)
 
     def _is_broadcast(self, exchange: str) -> bool:
         if exchange in self.connection.options.broadcast_exchanges:
@@ -139,13 +142,13 @@ class Channel(virtual.Channel):
         if self.connection.broadcasts_to(queue):
             self.connection.consume_broadcast(queue)
             return
-        topic, partitions = self.connection.topics.task(queue)
+        topic, _ = self.connection.topics.task(queue)
         if no_ack:
             self.connection.no_ack.add(queue)
         self._task_queues[topic] = queue
         if self._tasks is None:
             self._tasks = self.connection.task_consumer(self.qos.room)
-        self._tasks.join(topic, partitions)
+        self._tasks.join(topic)
 
     def basic_cancel(self, consumer_tag: str) -> None:
         """Deliver no more. What is out may still be acknowledged; a broadcast queue is deleted with its consumer."""

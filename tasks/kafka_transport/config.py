@@ -62,6 +62,9 @@ class Options:
     commit_interval: float = 0.25
     #: After how long without a heartbeat the group gives a worker's partitions away.
     session_timeout: float = 10.0
+    #: How often finished records are deleted from task topics; 0 leaves that to `retention.ms`. It keeps a busy queue's
+    #: disk small, and needs the permission to delete records where the cluster asks for one.
+    trim_interval: float = 60.0
     #: With all prefetched tasks unfinished for this long the partitions are paused and the group is kept informed.
     stall_after: float = 1.0
     #: How many broadcast messages wait for a reader before the oldest is dropped (with a warning).

@@ -70,7 +70,7 @@ class Publisher:
         except KafkaException as error:
             raise BrokerUnavailable(f"no Kafka broker answered within {timeout:g} s: {error}") from error
 
-    def publish(self, topic: str, value: bytes, headers: Headers, key: bytes | None, partitions: int) -> None:
+    def publish(self, topic: str, partitions: int, value: bytes, headers: Headers, key: bytes | None) -> None:
         """Send one message; wait until it is stored, or, within `publish_batch()`, leave the wait to its end.
 
         Messages without a key take turns over the `partitions`. Raises PublishError.
@@ -144,16 +144,18 @@ class Publisher:
         if error is not None:
             self._lost.add(str(error))
 
-    def again(self, topic: str, value: bytes, headers: Headers, partitions: int, report: Any) -> bool:
-        """Send without waiting; `report(error, message)` is called once the fate is known. False: try later."""
+    def begin(self, topic: str, value: bytes, headers: Headers, partitions: int, report: Any) -> None:
+        """Send without waiting; `report(error, message)` is called once the fate is known, by whoever polls.
+
+        Raises PublishError where it can't even be begun; then there is no report.
+        """
+        partition = next(self._next) % partitions
         try:
-            self.producer.produce(
-                topic, value, headers=headers, partition=next(self._next) % partitions, on_delivery=report
-            )
-        except (BufferError, KafkaException) as error:
-            logger.warning("requeue into %s delayed: %s", topic, error)
-            return False
-        return True
+            self.producer.produce(topic, value, headers=headers, partition=partition, on_delivery=report)
+        except BufferError:
+            raise PublishError(f"{topic}: the producer's queue is full") from None
+        except KafkaException as error:
+            raise _refusal(f"{topic}: {error}", [error.args[0]]) from error
 
     def serve(self) -> None:
         """Serve the reports that have come, without waiting."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kombu.transport import virtual
 
-from .tasks_consumer import Delivery
+from .delivery import Delivery
 
 if TYPE_CHECKING:
     from .channel import Channel

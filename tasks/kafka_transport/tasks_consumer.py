@@ -11,65 +11,54 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from .bell import Bell
 from .config import Options
+from .delivery import Delivery, Position
 from .errors import MessageUndecodable
 from .offsets import OffsetTracker
-from .publisher import Publisher
 from .pump import POLL, Pump
-from .wire import as_redelivered, from_record
+from .requeue import Requeues
+from .topics import Topics
+from .trim import Trimmer
+from .wire import from_record
 
 logger = logging.getLogger(__name__)
 
-
-class Position(NamedTuple):
-    """Where a record stands in the log."""
-
-    topic: str
-    partition: int
-    offset: int
-
-
-class Delivery(NamedTuple):
-    """A decoded record on its way to a worker: `payload` is what kombu's Message takes."""
-
-    position: Position
-    payload: dict[str, Any]
-    record: Any
+#: Seconds of a poll while delivery reports of requeued messages are awaited.
+REPORT = 0.005
 
 
 class TaskConsumer(Pump):
     """Reads task topics for one channel. `room()` says how many more messages the channel would take."""
 
-    def __init__(self, options: Options, bell: Bell, publisher: Publisher, room: Callable[[], int]) -> None:
+    def __init__(self, options: Options, bell: Bell, topics: Topics, room: Callable[[], int]) -> None:
         super().__init__("kafka task consumer", options.consumer(), bell)
         self.options = options
-        self._publisher = publisher
         self._room = room
         self._changed = threading.Condition()
-        self._wanted: dict[str, int] = {}
+        self._wanted: set[str] = set()
         self._leaving: set[str] = set()
         self._subscribed: set[str] = set()
         self._ready: deque[Delivery] = deque()
         self._running: Counter[str] = Counter()
         self._trackers: dict[tuple[str, int], OffsetTracker] = {}
         self._to_store: dict[tuple[str, int], int] = {}
-        self._requeues: deque[Delivery] = deque()
-        self._requeueing = 0
+        self._requeues = Requeues(topics, self.done)
+        self._trimmer = Trimmer(topics, options.trim_interval)
         self._full_since: float | None = None
         self._paused: set[tuple[str, int]] = set()
         self._assigned: set[tuple[str, int]] = set()
 
     # ---- called by the channel's thread
 
-    def join(self, topic: str, partitions: int) -> None:
+    def join(self, topic: str) -> None:
         """Read this topic from now on."""
         with self._changed:
-            self._wanted[topic] = partitions
+            self._wanted.add(topic)
             self._leaving.discard(topic)
             self._changed.notify()
 
@@ -98,9 +87,8 @@ class TaskConsumer(Pump):
 
     def requeue(self, delivery: Delivery) -> None:
         """Put a delivered message to the tail of its topic; it is finished with once Kafka has it there."""
-        with self._changed:
-            self._requeues.append(delivery)
-            self._changed.notify()
+        self._requeues.add(delivery)
+        self.wake()
 
     def wake(self) -> None:
         """The channel has room, or something else to look at."""
@@ -112,11 +100,12 @@ class TaskConsumer(Pump):
     def turn(self) -> None:
         self._subscribe()
         self._store()
-        self._send_requeues()
+        self._requeues.turn()
+        self._trimmer.turn()
         if len(self._ready) < self._room():
             self._full_since = None
             self._resume()
-            message = self.take(0.005 if self._requeueing else POLL)
+            message = self.take(REPORT if self._requeues else POLL)
             if message is not None:
                 self._receive(message)
         else:
@@ -127,13 +116,12 @@ class TaskConsumer(Pump):
 
     def _receive(self, message: Any) -> None:
         position = Position(message.topic(), message.partition(), message.offset())
-        tag = f"{position.topic}:{position.partition}:{position.offset}"
         with self._changed:
             self._trackers.setdefault(position[:2], OffsetTracker()).add(position.offset)
         try:
-            payload = from_record(message.value(), message.headers(), tag)
+            payload = from_record(message.value(), message.headers(), str(position))
         except MessageUndecodable as error:
-            logger.error("undecodable message at %s skipped: %s", tag, error)
+            logger.error("undecodable message at %s skipped: %s", position, error)
             with self._changed:
                 self._ack(position)
             return
@@ -156,6 +144,7 @@ class TaskConsumer(Pump):
         for (topic, partition), offset in finished.items():
             try:
                 self.consumer.store_offsets(offsets=[TopicPartition(topic, partition, offset)])
+                self._trimmer.note(topic, partition, offset)
             except KafkaException as error:
                 # The partition has moved meanwhile; its new owner runs the task again.
                 logger.info("offset %d of %s[%d] not stored: %s", offset, topic, partition, error)
@@ -164,7 +153,7 @@ class TaskConsumer(Pump):
         with self._changed:
             for topic in [t for t in self._leaving if not self._running[t]]:
                 self._leaving.discard(topic)
-                self._wanted.pop(topic, None)
+                self._wanted.discard(topic)
             wanted = set(self._wanted)
         if wanted == self._subscribed:
             return
@@ -209,41 +198,14 @@ class TaskConsumer(Pump):
             if message is not None:
                 self._receive(message)
         with self._changed:
-            idle = not (self._stopping or self._to_store or self._requeues)
+            idle = not (self._stopping or self._to_store)
             if idle and len(self._ready) >= self._room():
-                self._changed.wait(0.005 if self._requeueing else POLL)
+                self._changed.wait(REPORT if self._requeues else POLL)
 
     def _resume(self) -> None:
         if self._paused:
             self.consumer.resume([TopicPartition(*place) for place in self._paused])
             self._paused = set()
-
-    def _send_requeues(self) -> None:
-        for _ in range(len(self._requeues)):
-            self._send_requeue(self._requeues.popleft())
-        if self._requeueing:
-            self._publisher.serve()
-
-    def _send_requeue(self, delivery: Delivery) -> None:
-        """Publish again without waiting: an outage must not hold the worker up, and the record is still unfinished."""
-
-        def report(error: object, _message: object) -> None:
-            with self._changed:
-                self._requeueing -= 1
-            if error is None:
-                self.done(delivery.position)
-            else:
-                logger.warning("requeue into %s failed, trying again: %s", delivery.position.topic, error)
-                self._requeues.append(delivery)
-
-        record, topic = delivery.record, delivery.position.topic
-        with self._changed:
-            self._requeueing += 1
-        sent = self._publisher.again(
-            topic, record.value(), as_redelivered(record.headers()), self._wanted.get(topic, 1), report
-        )
-        if not sent:
-            report("the producer's queue is full", None)
 
 
 def _names(places: list[TopicPartition]) -> str:

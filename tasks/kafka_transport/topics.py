@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
@@ -13,8 +18,10 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from . import handles
 from .config import Options
-from .errors import BrokerUnavailable, TopicError
+from .errors import TopicError
 from .publisher import Publisher
+
+logger = logging.getLogger(__name__)
 
 _FORBIDDEN = re.compile(r"[^a-zA-Z0-9._-]")
 #: Seconds an administrative request may take.
@@ -60,6 +67,12 @@ class Topics:
             self._create(topic, *self.options.broadcast_topic())
         return topic
 
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has, asked where this process does not know; at least 1."""
+        if topic not in self._partitions:
+            self._partitions[topic] = max(1, self._count(topic))
+        return self._partitions[topic]
+
     def exists(self, queue: str) -> bool:
         """Whether the queue's topic is there."""
         return self._count(self.name(queue)) > 0
@@ -77,13 +90,15 @@ class Topics:
         there = self._count(topic)
         if not there:
             new = NewTopic(topic, partitions, self.options.replication_factor, config=config)
-            try:
-                self._admin.create_topics([new], operation_timeout=_PATIENCE)[topic].result(_PATIENCE)
-                there = partitions
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise TopicError(f"can't create topic {topic}: {error}") from error
-                there = self._count(topic) or partitions
+            future = self._admin.create_topics([new], operation_timeout=_PATIENCE)[topic]
+            with _asking(f"create topic {topic}"):
+                try:
+                    future.result(_PATIENCE)
+                except KafkaException as error:
+                    # Another process was faster, or a broker that has just come back did not know it yet.
+                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        raise
+            there = self._count(topic) or partitions
         self._partitions[topic] = there
 
     @property
@@ -97,11 +112,9 @@ class Topics:
         return self._offsets([place], OffsetSpec.latest())[0]
 
     def _offsets(self, places: list[TopicPartition], which: Any) -> dict[int, int]:
-        try:
+        with _asking("read offsets"):
             found = self._admin.list_offsets({place: which for place in places}, request_timeout=_PATIENCE)
             return {place.partition: future.result(_PATIENCE).offset for place, future in found.items()}
-        except KafkaException as error:
-            raise BrokerUnavailable(f"can't read offsets: {error}") from error
 
     def lag(self, queue: str) -> list[PartitionLag]:
         """How far the workers are behind, a row for each partition; none where the queue has no topic."""
@@ -112,21 +125,37 @@ class Topics:
         ends = self._offsets(places, OffsetSpec.latest())
         starts = self._offsets(places, OffsetSpec.earliest())
         asked = ConsumerGroupTopicPartitions(self.options.group_id, places)
-        try:
+        with _asking(f"read the offsets of group {self.options.group_id}"):
             [future] = self._admin.list_consumer_group_offsets([asked]).values()
             committed = {place.partition: place.offset for place in future.result(_PATIENCE).topic_partitions}
-        except KafkaException as error:
-            raise BrokerUnavailable(f"can't read the offsets of group {self.options.group_id}: {error}") from error
         return [PartitionLag(p, max(committed.get(p, -1), starts[p]), ends[p]) for p in sorted(ends)]
+
+    def delete_before(self, places: list[TopicPartition]) -> None:
+        """Ask Kafka to delete the records before these offsets; what goes wrong is logged. Does not wait."""
+        for place, future in self._admin.delete_records(places, request_timeout=_PATIENCE).items():
+            future.add_done_callback(partial(_log_trimming, place))
 
     def purge(self, queue: str) -> int:
         """Delete all records up to now; returns how many were not finished. Delivered ones go on running."""
         rows = self.lag(queue)
         topic = self.name(queue)
         places = [TopicPartition(topic, row.partition, row.end) for row in rows if row.lag]
-        try:
+        with _asking(f"empty topic {topic}"):
             for future in (self._admin.delete_records(places) if places else {}).values():
                 future.result(_PATIENCE)
-        except KafkaException as error:
-            raise TopicError(f"can't empty topic {topic}: {error}") from error
         return sum(row.lag for row in rows)
+
+
+@contextmanager
+def _asking(what: str) -> Iterator[None]:
+    """What Kafka refuses, or does not answer in time, becomes a TopicError."""
+    try:
+        yield
+    except (KafkaException, TimeoutError) as error:
+        raise TopicError(f"can't {what}: {error or 'no answer'}") from error
+
+
+def _log_trimming(place: TopicPartition, future: Future[Any]) -> None:
+    error = future.exception()
+    if error is not None:
+        logger.warning("finished records of %s[%d] not deleted: %s", place.topic, place.partition, error)

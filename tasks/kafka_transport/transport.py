@@ -118,7 +118,7 @@ class Transport(virtual.Transport):
 
     def task_consumer(self, room: Callable[[], int]) -> TaskConsumer:
         """A running group consumer for one channel."""
-        consumer = TaskConsumer(self.options, self.bell, self.publisher, room)
+        consumer = TaskConsumer(self.options, self.bell, self.topics, room)
         consumer.start()
         return consumer
 

@@ -160,14 +160,15 @@ class Inbox:
         self.consumer = Consumer(self.channel, list(queues), on_message=self.messages.append, no_ack=no_ack)
         self.consumer.consume()
 
-    def drain(self, seconds: float) -> None:
-        """Take what comes within `seconds`."""
+    def drain(self, seconds: float) -> list[Any]:
+        """Take what comes within `seconds`; returns all."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             try:
                 self.connection.drain_events(timeout=left)
             except TimeoutError:
-                return
+                break
+        return self.messages
 
     def wait_for(self, number: int) -> list[Any]:
         """Take until `number` messages are here; returns all."""

@@ -9,7 +9,9 @@ import time
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer as RawConsumer
 from confluent_kafka import Producer as RawProducer
+from confluent_kafka import TopicPartition
 from kombu import Connection, Exchange, Producer, Queue
 
 from tasks.kafka_transport import ConsumerFailed
@@ -161,7 +163,7 @@ def test_a_full_window_is_kept_alive_beyond_the_poll_interval(bench: Bench, capl
         fill(bench, connection, 4)
         inbox = Inbox(connection, bench.queue(), prefetch=2)
         inbox.wait_for(2)
-        inbox.drain(7.5)
+        inbox.drain(7)
         assert inbox.bodies() == [0, 1]
         for message in list(inbox.messages):
             message.ack()
@@ -249,3 +251,24 @@ def test_transports_that_are_only_looked_at_leave_no_descriptor_open(bench: Benc
             Inbox(connection, bench.queue()).wait_for(1)
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) < before + 25
+
+
+def test_finished_records_are_deleted_and_only_those(bench: Bench) -> None:
+    with bench.connection(trim_interval=0.3) as connection:
+        fill(bench, connection, 6)
+        inbox = Inbox(connection, bench.queue())
+        for message in inbox.wait_for(6):
+            if message.payload not in (3, 5):
+                message.ack()
+        place = TopicPartition(connection.transport.topics.name(bench.name), 0)
+        reader = RawConsumer({"bootstrap.servers": connection.transport.options.bootstrap_servers, "group.id": "x"})
+        try:
+            wait_for(lambda: reader.get_watermark_offsets(place, timeout=10) == (3, 6), word="three records deleted")
+            inbox.drain(1)
+            assert reader.get_watermark_offsets(place, timeout=10) == (3, 6)
+        finally:
+            reader.close()
+    with bench.connection() as connection:
+        again = Inbox(connection, bench.queue())
+        again.wait_for(3)
+        assert again.bodies() == [3, 4, 5]

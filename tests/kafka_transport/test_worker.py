@@ -41,8 +41,10 @@ def test_a_pool_child_that_dies_puts_its_task_back(bench: Bench, tmp_path: Path)
     assert worker.popen.poll() is None
 
 
-@pytest.mark.parametrize("pool", ["prefork", "solo"])
-@pytest.mark.parametrize("whom", ["the main process", "the whole group"])
+@pytest.mark.parametrize(
+    ("pool", "whom"),
+    [("prefork", "the main process"), ("prefork", "the whole group"), ("solo", "the whole group")],
+)
 def test_sigterm_stops_a_busy_worker_after_its_running_tasks(bench: Bench, pool: str, whom: str) -> None:
     worker = bench.worker("-P", pool, "-c", "2")
     send_work(bench, 12, 1.0)
@@ -83,12 +85,12 @@ def test_retry_with_a_countdown_and_beat(bench: Bench) -> None:
 def test_an_eta_does_not_hold_other_tasks_up(bench: Bench) -> None:
     bench.worker()
     for number in range(6):
-        bench.send("note", f"later {number}", countdown=4)
+        bench.send("note", f"later {number}", countdown=3)
     sent = time.monotonic()
     for number in range(10):
         bench.send("note", f"now {number}")
     bench.wait_for_lines("now", 10)
-    if time.monotonic() - sent < 3:
+    if time.monotonic() - sent < 2:
         assert not [line for line in bench.lines() if line.startswith("later")]
     bench.wait_for_lines("later", 6)
     wait_for(lambda: bench.lag() == 0, word="everything committed")
