@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -28,10 +30,13 @@ SLOW = 20.0
 
 _READ = 8 * 1024
 _BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+_HEAD = 32 * 1024
+_BLANK = re.compile(rb"\r?\n\r?\n")
+_LINGER = 2.0
 _BUFFER = 4 * 1024 * 1024
 _PARAMETERS = HTTP1ConnectionParameters(
     chunk_size=64 * 1024,
-    max_header_size=32 * 1024,
+    max_header_size=_HEAD + _READ,
     header_timeout=SLOW,
     body_timeout=SLOW,
     max_body_size=NO_LIMIT,
@@ -46,6 +51,11 @@ class MalformedRequest(BadRequest):
     @property
     def headers(self) -> dict[str, str]:
         return {"Connection": "close"}
+
+
+class HeadTooLarge(MalformedRequest):
+    status, title = 431, "Request header fields too large"
+    sentence = f"The head of a request may have {_HEAD:,} bytes at most."
 
 
 class DoorStream(IOStream):
@@ -114,6 +124,9 @@ class Door(TCPServer):
             await self._serve(door_stream, Context(address))
         except (StreamClosedError, UnsatisfiableReadError):
             door_stream.close()
+        except Exception:
+            log.exception("a connection failed")
+            door_stream.close()
         finally:
             self._streams.discard(door_stream)
 
@@ -136,7 +149,14 @@ class Door(TCPServer):
         while True:
             stream.idle_since = loop.time()
             data = await stream.read_bytes(_BUFFER, partial=True)
+            stream.idle_since = loop.time() - IDLE + SLOW  # once a request: who says a byte now and then gets no more
             first, blank, rest = data.partition(b"\r\n\r\n")
+            while not blank and not _BLANK.search(data):
+                if len(data) > _HEAD:
+                    await self._refuse_head(stream)
+                    return
+                data += await stream.read_bytes(_BUFFER, partial=True)
+                first, blank, rest = data.partition(b"\r\n\r\n")
             if blank and first != said and len(first) <= MAX_HEAD:
                 said, head = first, self.lane.read_head(first, context.remote_ip)
             if blank and first == said and head is not None:
@@ -152,6 +172,16 @@ class Door(TCPServer):
                 return
             stream.set_nodelay(True)
             await asyncio.sleep(0)
+
+    async def _refuse_head(self, stream: DoorStream) -> None:
+        """Answers, and reads on for a moment, because a connection closed with bytes unread loses the answer."""
+        stream.send_all(headers.problem_response(HeadTooLarge()))
+        read = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                while read < _BUFFER:
+                    read += len(await stream.read_bytes(_BUFFER, partial=True))
+        stream.close()
 
     async def _by_lane(self, stream: DoorStream, head: Head, rest: bytes) -> bool:
         """Whether the lane has answered. What lies behind the body is put back."""

@@ -157,6 +157,12 @@ def test_what_is_no_http_gets_a_problem_document(system: System, data: bytes) ->
     assert b"\r\nServer:" not in answer
 
 
+def test_a_head_of_any_length_is_answered(system: System) -> None:
+    answer = system.client.raw(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 500_000 + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "malformed_json"
+
+
 @pytest.mark.parametrize(
     ("length", "fields"),
     [
