@@ -5,6 +5,7 @@ A pipe, because Celery's event loop and a plain `drain_events` can both wait on 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 
@@ -40,13 +41,14 @@ class Bell:
             return
 
     def hush(self) -> None:
-        """Forget the rings so far. Call it before looking for messages, never after, or one goes unnoticed."""
-        self._rung = False
-        try:
+        """Forget the rings so far. Call it before looking for messages, never after, or one goes unnoticed.
+
+        The pipe first: a ring between the two would else be read away and leave a bell that counts as rung for ever.
+        """
+        with contextlib.suppress(BlockingIOError):
             while len(os.read(self._reader, 4096)) == 4096:
                 pass
-        except BlockingIOError:
-            return
+        self._rung = False
 
     def wait(self, seconds: float | None) -> bool:
         """Wait until rung, at most `seconds` (None: for ever). Returns whether it rang."""
