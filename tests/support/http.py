@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -79,7 +80,7 @@ class Client:
         """Sends `value` as JSON, or `body` as it is."""
         sent: dict[str, str | bytes] = dict(self._headers)
         if value is not None:
-            body = json.dumps(value).encode()
+            body = json.dumps(value, ensure_ascii=False).encode()
             sent["Content-Type"] = "application/json"
         if self.cookie is not None:
             sent["Cookie"] = self.cookie
@@ -105,8 +106,10 @@ class Client:
             connection.settimeout(PATIENCE)
             connection.sendall(data)
             received = b""
-            while chunk := connection.recv(65536):
-                received += chunk
+            # Closed with something unread is a reset; what had come by then is the answer.
+            with contextlib.suppress(ConnectionResetError):
+                while chunk := connection.recv(65536):
+                    received += chunk
             return received
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -165,7 +166,19 @@ class System:
 
     def client_of(self, alias: str) -> Client:
         """A client of another API process, or of a part's metrics."""
-        return Client(f"http://127.0.0.1:{self.ports[alias]}")
+        return Client(self.url_of(alias))
+
+    def url_of(self, alias: str) -> str:
+        return f"http://127.0.0.1:{self.ports[alias]}"
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """A part that does nothing for a while (SIGSTOP), but is not dead: for seconds only."""
+        os.kill(self.pid(name), signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid(name), signal.SIGCONT)
 
     def log_of(self, name: str) -> str:
         """All that a part has logged."""
