@@ -64,7 +64,6 @@ class System:
                 **inherited,
                 **environment(addresses),
                 "PORT": str(self._port("api")),
-                "NODE_NAME": "bench",
                 "PYTHONUNBUFFERED": "1",
             }
             self.settings = settings.read(self.environment)
