@@ -107,7 +107,7 @@ class Reader:
                 self._gatherer.reach((topic.number, message.partition()), message.offset())
         elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             self.out_of_range = True
-        elif error.fatal():
+        elif error.fatal() or error.code() == KafkaError._FATAL:
             raise KafkaException(error)
         else:
             log.warning("reading the log", error=str(error))
