@@ -38,7 +38,7 @@ batches_in_flight = Gauge(
 )
 lost_records = Gauge(
     "polling_lost_records",
-    "Records gone from the log before they were counted, and not acknowledged. `polling topics lost` tells more.",
+    "Records gone from the log before they were counted, and not acknowledged. `polling topics show` tells which.",
     multiprocess_mode="livemax",
 )
 
