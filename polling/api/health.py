@@ -26,8 +26,11 @@ class ReadyzHandler(Handler):
     """`/readyz`."""
 
     async def get(self) -> None:
-        away = await parts_away(self.services)
-        if self.services.draining:
+        services = self.services
+        if services.readiness is None or services.readiness.done():
+            services.readiness = asyncio.create_task(parts_away(services), name="ask whether all is there")
+        away = list(await asyncio.shield(services.readiness))
+        if services.draining:
             away.append("this process is stopping")
         self.answer(503 if away else 200, Readiness(not away, away))
 

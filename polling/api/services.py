@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Services:
-    """One process's parts. `cookie_secret` is None until the key that signs cookies is known."""
+    """One process's parts. `cookie_secret` is None until the key that signs cookies is known. `under_way` has what must
+    end before the process may; `readiness` is the last question of who is away, shared by all who ask meanwhile.
+    """
 
     settings: Settings
     store: Store
@@ -35,6 +37,7 @@ class Services:
     cookie_secret: str | None = None
     openapi: bytes = b""
     draining: bool = False
+    readiness: asyncio.Task[list[str]] | None = None
     under_way: set[Handler | Any] = field(default_factory=set)
 
 
