@@ -5,6 +5,7 @@ Ends with 0 however slow the figures are, and with 1 where something did not wor
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -42,6 +43,9 @@ def main(only: tuple[str, ...], votes: int, quick: bool) -> None:
         "fan-out": lambda: fan_out.measure(sockets=200 if quick else 1000, seconds=2 if quick else 5),
     }
     console = Console(stderr=True)
+    load, processors = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if load > 0.25 * processors:
+        click.echo(f"The machine is busy (load {load:.1f} on {processors} processors): look at ratios alone.", err=True)
     parts: list[report.Part] = []
     try:
         for name in only or PARTS:
@@ -53,7 +57,7 @@ def main(only: tuple[str, ...], votes: int, quick: bool) -> None:
         sys.exit(1)
     finally:
         if parts:
-            path = report.write(parts, {"only": only, "votes": votes, "quick": quick})
+            path = report.write(parts, {"only": only, "votes": votes, "quick": quick}, load)
             click.echo(f"All figures are in {path}.")
 
 

@@ -62,8 +62,8 @@ def show(parts: Sequence[Part]) -> None:
         console.print(table)
 
 
-def write(parts: Sequence[Part], options: dict[str, Any]) -> Path:
-    """Writes all that is known into a new file; answers where."""
+def write(parts: Sequence[Part], options: dict[str, Any], load: float) -> Path:
+    """Writes all that is known into a new file; answers where. `load`: the machine's average before the first part."""
     now = datetime.now(UTC)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{now:%Y%m%d-%H%M%S}.json"
@@ -74,7 +74,7 @@ def write(parts: Sequence[Part], options: dict[str, Any]) -> Path:
             "system": platform.platform(),
             "python": platform.python_version(),
             "processors": len(os.sched_getaffinity(0)),
-            "load_before": os.getloadavg(),
+            "load_before": load,
         },
         "options": options,
         "parts": [
