@@ -57,7 +57,8 @@ def inspect(kafka: Topics, generations: list[Generation], frontiers: Mapping[Pla
 def _missing(generation: Generation) -> str:
     return (
         f"Kafka has no topic {generation.topic}, which is generation {generation.number} of the vote log. "
-        f"`polling topics retire {generation.number}` gives it up."
+        "Where Kafka has just started it may come yet. "
+        f"`polling topics retire {generation.number}` gives it up, with all that is not counted."
     )
 
 

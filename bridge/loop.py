@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from confluent_kafka import KafkaException
+
 from bridge.flights import Flight, Window
 from bridge.folding import is_covered
 from bridge.gathering import Gatherer
@@ -79,7 +81,12 @@ class Bridge:
     def run(self) -> None:
         """Until `stop`: then waits for the batches in flight, as long as that takes a few seconds."""
         while not self._stopping:
-            self._turn()
+            try:
+                self._turn()
+            except KafkaException as error:
+                log.error("the consumer failed and is made anew", error=str(error))
+                self._reader.renew()
+                time.sleep(_RETRY)
         limit = time.monotonic() + _DRAIN
         while len(self._window) and time.monotonic() < limit:
             self._land()

@@ -21,13 +21,14 @@ class Reader:
     def __init__(
         self, broker: str, instance: str | None, gatherer: Gatherer, frontiers: Callable[[], Mapping[Place, int]]
     ) -> None:
+        self._config = consumer_config(broker, instance)
         self._gatherer = gatherer
         self._frontiers = frontiers
         self._topics: dict[str, Generation] = {}
         self._assigned: dict[Place, TopicPartition] = {}
         self._paused = False
         self.out_of_range = False
-        self._consumer = Consumer(consumer_config(broker, instance))
+        self._consumer = Consumer(self._config)
 
     @property
     def topics(self) -> dict[str, Generation]:
@@ -90,6 +91,15 @@ class Reader:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
             except KafkaException as error:  # only the display of the lag suffers
                 log.info("offsets not committed", error=str(error.args[0]))
+
+    def renew(self) -> None:
+        """A new consumer in place of one that failed for good, as one does whose place another took meanwhile. What it
+        read and did not hand out is read again, from the frontier on."""
+        self._drop(list(self._assigned))
+        self._topics = {}
+        self._paused = False
+        self._consumer.close()
+        self._consumer = Consumer(self._config)
 
     def close(self) -> None:
         self._consumer.close()

@@ -171,7 +171,7 @@ class ValidationError(Unprocessable):
     code, title = "validation_error", "Validation error"
 
     def __init__(self, errors: list[dict[str, str]]) -> None:
-        super().__init__("; ".join(error["detail"] for error in errors), errors=errors)
+        super().__init__(" ".join(error["detail"] for error in errors), errors=errors)
 
     @classmethod
     def at(cls, pointer: str, detail: str) -> ValidationError:

@@ -30,6 +30,7 @@ _OPTIONS = (
     "-c statement_timeout=10000 -c lock_timeout=8000 -c idle_in_transaction_session_timeout=10000 -c timezone=UTC"
 )
 _PAUSE = 1.0  # seconds in which nobody asks, after PostgreSQL did not answer
+_SAY_EVERY = 5.0
 
 Connection = psycopg.AsyncConnection[dict[str, Any]]
 
@@ -56,6 +57,7 @@ class Store:
             open=False,
         )
         self._away_until = 0.0
+        self._said = float("-inf")
 
     async def open(self) -> None:
         """Begins to connect; does not wait until it has."""
@@ -196,7 +198,9 @@ class Store:
         except _AWAY as error:
             if isinstance(error, psycopg_pool.PoolTimeout | psycopg.InterfaceError) or _lost(error):
                 self._away_until = loop.time() + _PAUSE
-            log.warning("PostgreSQL did not answer", error=type(error).__name__)
+            if loop.time() - self._said >= _SAY_EVERY:
+                self._said = loop.time()
+                log.warning("PostgreSQL did not answer", error=type(error).__name__)
             raise StoreUnavailable from error
 
     async def _rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:

@@ -47,7 +47,8 @@ def set_up_logs(role: str, level: str, log_format: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    logging.getLogger("librdkafka").addFilter(Thinned())
+    for repeats_itself in ("librdkafka", "psycopg.pool"):
+        logging.getLogger(repeats_itself).addFilter(Thinned())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])
@@ -56,7 +57,7 @@ def set_up_logs(role: str, level: str, log_format: str) -> None:
 
 
 class Thinned(logging.Filter):
-    """Lets a logger's lines through once in `seconds` for each place they come from: librdkafka repeats itself."""
+    """Lets a logger's lines through once in `seconds` for each kind: who cannot connect says so many times a second."""
 
     def __init__(self, seconds: float = 10.0) -> None:
         super().__init__()

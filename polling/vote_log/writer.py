@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from polling.core.errors import LogUnavailable
 from polling.telemetry import logger
-from polling.vote_log.config import producer_config
+from polling.vote_log.config import ACK_SECONDS, producer_config
 
 log = logger(__name__)
 
@@ -77,6 +77,7 @@ class VoteWriter:
         except BufferError as error:
             raise LogUnavailable from error
         except KafkaException as error:
+            self._on_error(error.args[0])
             log.error("the log refused a vote", error=str(error))
             raise LogUnavailable from error
         return future
@@ -109,7 +110,16 @@ class VoteWriter:
 
     def _poll(self) -> None:
         while not self._stopped:
-            self._producer.poll(0.1)
+            self._serve(self._producer, 0.1)
+
+    def _serve(self, producer: Producer, seconds: float) -> None:
+        """Serves delivery reports. A fatal error is raised here; the reports go on coming all the same."""
+        try:
+            producer.poll(seconds)
+        except KafkaException as error:
+            if producer is self._producer:
+                self._on_error(error.args[0])
+            time.sleep(0.01)
 
     def _on_delivery(
         self, future: asyncio.Future[Position], generation: int, error: KafkaError | None, message: Message
@@ -139,7 +149,7 @@ class VoteWriter:
             log.warning("votes were not acknowledged", votes=failed, error=str(last))
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
+        if (error.fatal() or error.code() == KafkaError._FATAL) and not self._fatal:
             self._fatal = True
             log.error("the vote writer failed for good and is made anew", error=str(error))
 
@@ -149,4 +159,9 @@ class VoteWriter:
         self._fatal = False
         self._producer = Producer(self._config)
         old.purge()
-        threading.Thread(target=old.flush, args=(5.0,), name="vote writer's end", daemon=True).start()
+        threading.Thread(target=self._end, args=(old,), name="vote writer's end", daemon=True).start()
+
+    def _end(self, producer: Producer) -> None:
+        limit = time.monotonic() + ACK_SECONDS
+        while len(producer) and time.monotonic() < limit:
+            self._serve(producer, 0.1)
