@@ -57,17 +57,28 @@ class Duties:
             raise self._failure
 
     async def _learn_generations(self) -> None:
-        """Keeps the writer at the newest topic of the vote log."""
-        known: tuple[str, int] | None = None
+        """Keeps the writer at the newest topic of the vote log; as Redis remembers it, while PostgreSQL is away."""
+        live, known = self._services.live, None
+
+        async def newest() -> tuple[str, int] | None:
+            try:
+                generations = await self._services.store.generations()
+            except StoreUnavailable:
+                return known or await live.log()
+            if not generations:
+                return None
+            place = (generations[-1].topic, generations[-1].number)
+            await live.remember_log(*place)
+            return place
 
         async def ask() -> bool:
             nonlocal known
-            generations = await self._services.store.generations()
-            if generations and (generations[-1].topic, generations[-1].number) != known:
-                known = (generations[-1].topic, generations[-1].number)
-                self._services.writer.use(*known)
-                log.info("writing votes", topic=known[0], generation=known[1])
-            return bool(generations)
+            found = await newest()
+            if found is not None and found != known:
+                known = found
+                self._services.writer.use(*found)
+                log.info("writing votes", topic=found[0], generation=found[1])
+            return found is not None
 
         while True:
             await _until(ask, "the vote log's topic in PostgreSQL")

@@ -27,6 +27,9 @@ LEADERBOARD_UPDATED_AT = "polling:leaderboard:updated_at"
 LEADERBOARD_SECONDS = 15
 """Beat writes it each second: one that is older than this is not worth showing, PostgreSQL has a better one."""
 
+LOG = "polling:log"
+"""Key: the topic that votes are written to, and its generation, for doors that start while PostgreSQL is away."""
+
 POLL_SECONDS = 86_400
 BALLOT_SECONDS = 3_600
 
@@ -35,6 +38,7 @@ _leaderboard = msgspec.json.Decoder(Leaderboard)
 _entry = msgspec.json.Decoder(Entry)
 _poll = msgspec.json.Decoder(Poll)
 _time = msgspec.json.Decoder(datetime)
+_log = msgspec.json.Decoder(tuple[str, int])
 _encode = msgspec.json.Encoder().encode
 
 
@@ -105,3 +109,12 @@ def encode_poll(poll: Poll) -> bytes:
 def read_poll(payload: bytes) -> Poll:
     """The value of a poll's key. Raises msgspec.DecodeError where it is none."""
     return _poll.decode(payload)
+
+
+def encode_log(topic: str, generation: int) -> bytes:
+    return _encode((topic, generation))
+
+
+def read_log(payload: bytes) -> tuple[str, int]:
+    """The value of LOG. Raises msgspec.DecodeError where it is none."""
+    return _log.decode(payload)

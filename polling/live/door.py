@@ -125,6 +125,15 @@ class Live:
         key, value = channels.poll_key(poll.id), channels.encode_poll(poll)
         await self._run(lambda: self._redis.set(key, value, ex=channels.POLL_SECONDS))
 
+    async def log(self) -> tuple[str, int] | None:
+        """The topic that votes are written to, and its generation, as last remembered; or None."""
+        payload: Any = await self._run(lambda: self._redis.get(channels.LOG))
+        return _decoded(channels.read_log, payload) if payload else None
+
+    async def remember_log(self, topic: str, generation: int) -> None:
+        """Keeps where votes are written to."""
+        await self._run(lambda: self._redis.set(channels.LOG, channels.encode_log(topic, generation)))
+
     async def ballot(self, ballot: bytes) -> int | None:
         """The number of the option that this ballot was cast for, or None where that is not known within 50 ms."""
         return None if self._breaker.open or self._asking.open else await self._ballots.ask(ballot)
