@@ -14,7 +14,7 @@ from kombu.transport import virtual
 from kombu.utils.uuid import uuid
 
 from .delivery import Delivery
-from .errors import PublishError
+from .errors import BrokerUnavailable, PublishError, TopicError
 from .qos import Message, QoS
 from .tasks_consumer import TaskConsumer
 from .topics import PartitionLag
@@ -67,16 +67,20 @@ class Channel(virtual.Channel):
             if not error.topic_gone:
                 raise
             # Deleted meanwhile, or not yet known to a broker that has just come back: certainly not stored.
-            topics.forget()
+            topics.forget(topics.name(queue))
             self.connection.publisher.publish(*topics.task(queue), value, headers, encoded)
 
     def _publish_broadcast(self, message: dict[str, Any], exchange: str) -> None:
-        topic = self.connection.topics.broadcast(exchange)
         value, headers = to_record(message)
-        if self.typeof(exchange).type == "topic":
-            self.connection.publisher.broadcast(topic, value, headers)
-        else:
-            self.connection.publisher.publish(topic, 1, value, headers, None)
+        publisher, topics = self.connection.publisher, self.connection.topics
+        if self.typeof(exchange).type != "topic":
+            publisher.publish(topics.broadcast(exchange), 1, value, headers, None)
+            return
+        try:
+            publisher.broadcast(topics.broadcast(exchange), value, headers)
+        except (BrokerUnavailable, TopicError) as error:
+            # Raised, it would have Celery's heartbeat hold the whole worker until the broker is back.
+            publisher.lost.add(str(error))
 
     def _is_broadcast(self, exchange: str) -> bool:
         if exchange in self.connection.options.broadcast_exchanges:

@@ -57,7 +57,8 @@ class Publisher:
         self._turn = threading.Condition()
         self._polling = False
         self._next = itertools.count()
-        self._lost = RateLog(logger, "%d broadcast messages (events) were not stored: %s")
+        #: Broadcasts that nobody waits for, and that were not stored.
+        self.lost = RateLog(logger, "%d broadcast messages (events) were not stored: %s")
 
     def metadata(self, timeout: float, topic: str | None = None) -> Any:
         """The cluster's metadata. Raises BrokerUnavailable where no broker answers in `timeout` seconds."""
@@ -137,12 +138,12 @@ class Publisher:
         try:
             self.producer.produce(topic, value, headers=headers, partition=0, on_delivery=self._on_broadcast)
         except (BufferError, KafkaException) as error:
-            self._lost.add(str(error))
+            self.lost.add(str(error))
         self._serve(0)
 
     def _on_broadcast(self, error: KafkaError | None, _message: object) -> None:
         if error is not None:
-            self._lost.add(str(error))
+            self.lost.add(str(error))
 
     def begin(self, topic: str, value: bytes, headers: Headers, partitions: int, report: Any) -> None:
         """Send without waiting; `report(error, message)` is called once the fate is known, by whoever polls.

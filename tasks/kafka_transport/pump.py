@@ -28,7 +28,7 @@ _librdkafka.addFilter(Thinned())
 #: Seconds of one poll: how long a wish of another thread may go unnoticed while nothing arrives.
 POLL = 0.1
 #: Seconds in which a consumer has to leave its group when it is closed.
-_PARTING = 5.0
+_PARTING = 3.0
 
 
 class Pump(ABC):

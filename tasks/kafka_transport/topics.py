@@ -77,9 +77,9 @@ class Topics:
         """Whether the queue's topic is there."""
         return self._count(self.name(queue)) > 0
 
-    def forget(self) -> None:
-        """Look again: a topic may have been deleted meanwhile."""
-        self._partitions.clear()
+    def forget(self, topic: str) -> None:
+        """Look again when it is needed next: the topic may have been deleted meanwhile."""
+        self._partitions.pop(topic, None)
 
     def _count(self, topic: str) -> int:
         """How many partitions the topic has; 0 where there is none."""

@@ -82,7 +82,6 @@ class Transport(virtual.Transport):
     def establish_connection(self) -> Transport:
         """Check that a broker answers. Raises BrokerUnavailable."""
         self.publisher.metadata(self.options.connect_timeout)
-        self.topics.forget()
         self._avail_channels.append(self.create_channel(self))
         return self
 

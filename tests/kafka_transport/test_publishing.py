@@ -155,3 +155,15 @@ def sent(bench: Bench) -> bool:
     except PublishError:
         return False
     return True
+
+
+def test_an_event_never_raises_for_celery_would_hold_the_worker_over_it(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.url = "kafkatasks://127.0.0.1:9//"
+    bench.options["connect_timeout"] = 0.3
+    with bench.connection() as connection, caplog.at_level("WARNING", "tasks.kafka_transport"):
+        channel = connection.transport.create_channel(connection.transport)
+        channel.exchange_declare("celeryev", "topic", durable=True)
+        channel.basic_publish(channel.prepare_message("{}"), "celeryev", "worker.heartbeat")
+    assert "1 broadcast messages (events) were not stored" in caplog.text
