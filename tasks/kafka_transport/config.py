@@ -114,6 +114,8 @@ class Options:
             "compression.type": "lz4",
             "message.timeout.ms": round(self.publish_timeout * 1000),
             "retry.backoff.max.ms": 500,
+            # After so long without a topic it counts as deleted, and is made again; the default would be 30 s.
+            "topic.metadata.propagation.max.ms": 2000,
             **self.producer_config,
         }
 

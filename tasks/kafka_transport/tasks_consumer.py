@@ -151,9 +151,8 @@ class TaskConsumer(Pump):
 
     def _subscribe(self) -> None:
         with self._changed:
-            for topic in [t for t in self._leaving if not self._running[t]]:
-                self._leaving.discard(topic)
-                self._wanted.discard(topic)
+            # They stay among the leaving, so that what is still here of them is not delivered before the revocation.
+            self._wanted -= {topic for topic in self._leaving if not self._running[topic]}
             wanted = set(self._wanted)
         if wanted == self._subscribed:
             return
