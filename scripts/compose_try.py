@@ -63,20 +63,31 @@ async def until(read: Callable[[], Awaitable[Any]], fits: Callable[[Any], bool])
     raise Failed(f"still not after {PATIENCE:.0f} s: {str(seen)[:600]}")
 
 
-async def frame(socket: WebSocketClientConnection, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The first frame that fits; the others are passed over."""
-    seen: list[object] = []
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                text = await socket.read_message()
-                expect(text is not None, f"the socket was closed: {socket.close_code} after {seen}")
-                found = json.loads(text or "null")
-                seen.append(found)
-                if fits(found):
-                    return dict(found)
-    except TimeoutError as error:
-        raise Failed(f"no such frame, but {seen[-3:]}") from error
+class Socket:
+    """A WebSocket whose frames are all kept: what was pushed before an answer is not passed over."""
+
+    def __init__(self, connection: WebSocketClientConnection) -> None:
+        self._connection = connection
+        self._frames: list[dict[str, Any]] = []
+
+    async def send(self, **message: Any) -> None:
+        await self._connection.write_message(json.dumps(message))
+
+    async def frame(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first frame since the beginning that fits."""
+        for known in self._frames:
+            if fits(known):
+                return known
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    text = await self._connection.read_message()
+                    expect(text is not None, f"the socket was closed: {self._connection.close_code}")
+                    self._frames.append(json.loads(text or "null"))
+                    if fits(self._frames[-1]):
+                        return self._frames[-1]
+        except TimeoutError as error:
+            raise Failed(f"no such frame, but {self._frames[-3:]}") from error
 
 
 class Visit:
@@ -86,7 +97,7 @@ class Visit:
         self.api, self.flower, self.pgadmin = f"http://{api}", f"http://{flower}", f"http://{pgadmin}"
         self.address = f"ws://{api}/"
         self.poll = ""
-        self.socket: WebSocketClientConnection | None = None
+        self.socket: Socket | None = None
 
     async def poll_now(self) -> dict[str, Any]:
         answer = await fetch(f"{self.api}/api/polls/{self.poll}")
@@ -109,11 +120,11 @@ class Visit:
         print("POLL", self.poll)
 
     async def open_socket(self) -> None:
-        self.socket = await websocket_connect(self.address, connect_timeout=PATIENCE)
-        await frame(self.socket, lambda found: found["type"] == "welcome")
-        await frame(self.socket, lambda found: found["type"] == "leaderboard")
-        await self.socket.write_message(json.dumps({"type": "subscribe", "poll": self.poll}))
-        await frame(self.socket, lambda found: found["type"] == "results")
+        self.socket = Socket(await websocket_connect(self.address, connect_timeout=PATIENCE))
+        await self.socket.frame(lambda found: found["type"] == "welcome")
+        await self.socket.frame(lambda found: found["type"] == "leaderboard")
+        await self.socket.send(type="subscribe", poll=self.poll)
+        await self.socket.frame(lambda found: found["type"] == "results")
 
     async def vote(self) -> None:
         answer = await fetch(
@@ -132,9 +143,8 @@ class Visit:
 
     async def vote_by_socket(self) -> None:
         assert self.socket is not None
-        vote = {"type": "vote", "poll": self.poll, "option": "Python", "ref": 7}
-        await self.socket.write_message(json.dumps(vote))
-        answer = await frame(self.socket, lambda found: found.get("ref") == 7)
+        await self.socket.send(type="vote", poll=self.poll, option="Python", ref=7)
+        answer = await self.socket.frame(lambda found: found.get("ref") == 7)
         expect(answer.get("status") == "accepted", answer)
 
     def counted(self, votes: int) -> Step:
@@ -146,7 +156,7 @@ class Visit:
     def pushed(self, votes: int) -> Step:
         async def step() -> None:
             assert self.socket is not None
-            await frame(self.socket, lambda found: found["type"] == "results" and found["total_votes"] == votes)
+            await self.socket.frame(lambda found: found["type"] == "results" and found["total_votes"] == votes)
 
         return step
 
@@ -246,7 +256,7 @@ async def walk(visit: Visit, steps: list[tuple[str, Step]]) -> int:
     for what, step in steps:
         try:
             await step()
-        except (Failed, OSError, HTTPClientError, LookupError, ValueError) as error:
+        except (Failed, OSError, HTTPClientError, LookupError, ValueError, AssertionError) as error:
             print(f"FAIL  {what}: {type(error).__name__}: {error}", flush=True)
             failed = 1
         else:
