@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from polling.core.votes import Covered
 
@@ -20,10 +20,12 @@ class Flight:
     due: float
     patience: float
     attempts: int = 0
+    heard: bool = False
 
 
 class Window:
-    """Batches in flight, oldest first. A batch leaves it only when PostgreSQL holds its ranges."""
+    """Batches in flight, oldest first. A batch leaves it only when PostgreSQL holds its ranges. One that was merely
+    heard of as counted takes no room any more, but is kept, and handed out again where that proves untrue."""
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
@@ -31,6 +33,11 @@ class Window:
 
     def __len__(self) -> int:
         return len(self._flights)
+
+    @property
+    def flying(self) -> int:
+        """How many batches nobody has said to be counted."""
+        return sum(not flight.heard for flight in self._flights)
 
     @property
     def records(self) -> int:
@@ -45,12 +52,19 @@ class Window:
     def sent(self, flight: Flight, now: float) -> None:
         """It was handed out; it will be due again after a deadline that doubles each time."""
         flight.attempts += 1
+        flight.heard = False
         flight.due = now + flight.patience
         flight.patience = min(_SLOWEST, flight.patience * 2)
 
     def delay(self, flight: Flight, now: float, seconds: float) -> None:
         """It could not be handed out; it is due again soon."""
         flight.due = now + seconds
+
+    def hear(self, counted: Collection[Covered]) -> None:
+        """Somebody said that these ranges are counted."""
+        for flight in self._flights:
+            if not flight.heard and all(one in counted for one in flight.ranges):
+                flight.heard = True
 
     def land(self, is_covered: Callable[[Covered], bool]) -> int:
         """Takes out what is counted; answers how many batches that were."""

@@ -124,6 +124,9 @@ class Bridge:
             self._reader.subscribe(topics)
 
     def _land(self) -> None:
+        heard = self._progress.heard
+        if heard:
+            self._window.hear({heard.popleft() for _ in range(len(heard))})
         known = self._progress.known
         if known.reads == self._reads:
             return
@@ -134,10 +137,10 @@ class Bridge:
         return self._gatherer.records < 2 * self._batch_records and self._gatherer.bytes < 2 * self._batch_bytes
 
     def _may_dispatch(self) -> bool:
-        if not self._gatherer.waiting or len(self._window) >= self._window_size or not self._progress.reachable:
+        if not self._gatherer.waiting or self._window.flying >= self._window_size or not self._progress.reachable:
             return False
         full = self._gatherer.records >= self._batch_records or self._gatherer.bytes >= self._batch_bytes
-        return full or len(self._window) < self._eager
+        return full or self._window.flying < self._eager
 
     def _dispatch(self) -> None:
         slices = self._gatherer.take(self._batch_records, self._batch_bytes)

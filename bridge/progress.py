@@ -1,7 +1,7 @@
 """Step 3 of 7, log to task: what PostgreSQL holds, kept at hand for the reading loop by a thread of its own.
 
-A notification is a hint only: it makes the thread read. It reads as well at each (re)connect, every second while
-anything is in flight, and when it is asked to. It folds counted ranges into the frontier.
+A notification is a hint only: it tells the loop that a worker is free again, and makes the thread read, ten times a
+second at the most. It reads as well at each (re)connect and every second. It folds counted ranges into the frontier.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Mapping
 
 import psycopg
 from confluent_kafka import KafkaException
@@ -26,7 +27,6 @@ log = logger(__name__)
 _FOLD_EVERY = 0.1
 _READ_EVERY = 1.0
 _INSPECT_EVERY = 5.0
-_PACE = 0.004  # seconds between two reads, so that a storm of notifications costs one
 _RETRY = 1.0
 
 
@@ -44,7 +44,8 @@ class Known:
 
 
 class Progress:
-    """Owns the bridge's connection to PostgreSQL. `known` may be read by any thread."""
+    """Owns the bridge's connection to PostgreSQL. `known` may be read by any thread; `heard` has the ranges that were
+    notified and are not in `known` yet, for the reading loop to take out."""
 
     def __init__(self, database_url: str, kafka: Topics) -> None:
         self._url = database_url
@@ -53,7 +54,9 @@ class Progress:
         self.known = Known()
         self.reachable = False
         self._stopped = threading.Event()
-        self._last_inspected = self._last_folded = float("-inf")
+        self.heard: deque[Covered] = deque()
+        self._last_inspected = self._last_read = float("-inf")
+        self._unread = False
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
 
     def start(self) -> None:
@@ -64,15 +67,6 @@ class Progress:
         self._stopped.set()
         self._thread.join(timeout=10)
 
-    def wait_for(self, condition: Callable[[Known], bool], seconds: float) -> bool:
-        """Waits until what is known fulfils a condition."""
-        limit = time.monotonic() + seconds
-        while not condition(self.known):
-            if time.monotonic() > limit:
-                return False
-            time.sleep(0.01)
-        return True
-
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
@@ -80,12 +74,23 @@ class Progress:
                     self._store = FrontierStore(self._url)
                     self._store.listen()
                     self._last_inspected = float("-inf")
-                self._read()
-                self._store.hear(_READ_EVERY)
-                self._stopped.wait(_PACE)
+                    self._read()
+                self._listen()
             except psycopg.Error as error:
                 self._lose(error)
         self._end()
+
+    def _listen(self) -> None:
+        """Passes on what is heard, and reads soon after it, or after a second of silence."""
+        assert self._store is not None
+        since = time.monotonic() - self._last_read
+        heard = self._store.hear(max(0.0, (_FOLD_EVERY if self._unread else _READ_EVERY) - since))
+        if heard is None or heard:
+            self._unread = True
+            self.heard.extend(heard or ())
+        since = time.monotonic() - self._last_read
+        if since >= (_FOLD_EVERY if self._unread else _READ_EVERY):
+            self._read()
 
     def _lose(self, error: Exception) -> None:
         if self.reachable or self._store is None:
@@ -98,13 +103,13 @@ class Progress:
 
     def _read(self) -> None:
         assert self._store is not None
-        now = time.monotonic()
+        now = self._last_read = time.monotonic()
+        self._unread = False
         covered = self._store.covered()  # before the frontiers: what another bridge folds meanwhile shows there
         frontiers = self._store.frontiers()
         moved = fold(frontiers, covered)
-        if moved and now - self._last_folded >= _FOLD_EVERY:
+        if moved:
             self._store.advance(moved)
-            self._last_folded = now
         frontiers.update(moved)
         log_state = self.known.log_state
         if now - self._last_inspected >= _INSPECT_EVERY:
@@ -138,7 +143,6 @@ class Progress:
     def _end(self) -> None:
         try:
             if self._store is not None:
-                self._last_folded = float("-inf")
                 self._read()
                 self._store.close()
         except psycopg.Error as error:

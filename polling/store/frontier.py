@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from polling.core.votes import COUNTED_CHANNEL, Covered
+from polling.core.votes import COUNTED_CHANNEL, Covered, read_note
 from polling.store.queries import query
 from polling.store.rows import Generation
 
@@ -36,11 +36,13 @@ class FrontierStore:
         """From now on `hear` tells when something was counted."""
         self._connection.execute(f"LISTEN {COUNTED_CHANNEL}")
 
-    def hear(self, seconds: float) -> bool:
-        """Waits for at most so long; whether something was counted. Takes all that came, not the first alone."""
-        heard = False
-        for _ in self._connection.notifies(timeout=seconds, stop_after=1):
-            heard = True
+    def hear(self, seconds: float) -> list[Covered] | None:
+        """Waits for at most so long for news of what was counted. None: something was, look for yourself."""
+        heard: list[Covered] = []
+        for notification in self._connection.notifies(timeout=seconds, stop_after=1):
+            if not notification.payload:
+                return None
+            heard += read_note(notification.payload)
         return heard
 
     def generations(self) -> list[Generation]:
