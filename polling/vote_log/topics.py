@@ -77,6 +77,17 @@ class Topics:
 
     def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
         wanted = {TopicPartition(topic, partition): spec for partition in partitions}
+        try:
+            return self._ask_offsets(wanted)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._NOENT:
+                raise
+        # A client that asked for a topic too early believes for many minutes that it is not there, if it knew
+        # another one before (librdkafka 2.16: the other's expiry comes first). To list them all corrects that.
+        self._admin.list_topics(timeout=_TIMEOUT)
+        return self._ask_offsets(wanted)
+
+    def _ask_offsets(self, wanted: dict[TopicPartition, OffsetSpec]) -> dict[int, int]:
         futures = self._admin.list_offsets(wanted, request_timeout=_TIMEOUT)
         return {where.partition: _answer(future).offset for where, future in futures.items()}
 

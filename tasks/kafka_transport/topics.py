@@ -113,8 +113,19 @@ class Topics:
 
     def _offsets(self, places: list[TopicPartition], which: Any) -> dict[int, int]:
         with _asking("read offsets"):
-            found = self._admin.list_offsets({place: which for place in places}, request_timeout=_PATIENCE)
-            return {place.partition: future.result(_PATIENCE).offset for place, future in found.items()}
+            try:
+                return self._ask_offsets(places, which)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._NOENT:
+                    raise
+            # A client that asked for a topic too early believes for many minutes that it is not there, if it knew
+            # another one before (librdkafka 2.16: the other's expiry comes first). To list them all corrects that.
+            self._admin.list_topics(timeout=_PATIENCE)
+            return self._ask_offsets(places, which)
+
+    def _ask_offsets(self, places: list[TopicPartition], which: Any) -> dict[int, int]:
+        found = self._admin.list_offsets({place: which for place in places}, request_timeout=_PATIENCE)
+        return {place.partition: future.result(_PATIENCE).offset for place, future in found.items()}
 
     def lag(self, queue: str) -> list[PartitionLag]:
         """How far the workers are behind, a row for each partition; none where the queue has no topic."""
