@@ -8,7 +8,7 @@ from typing import Any
 
 import hypothesis
 import pytest
-from support.system import System
+from support.system import System, revive
 
 from polling import settings
 from polling.local.addresses import environment
@@ -84,13 +84,6 @@ def _running(system: System) -> Iterator[System]:
         yield system
     finally:
         system.stop()
-
-
-def revive(servers: Servers) -> None:
-    """Starts the servers that were killed or stopped, those first that others need."""
-    for server in reversed(servers.all):
-        if not server.alive():
-            server.start()
 
 
 @pytest.hookimpl(wrapper=True)

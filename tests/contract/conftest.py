@@ -44,22 +44,22 @@ def strict_door(system: System) -> Iterator[System]:
     """A second API process: with low limits for all but 192.0.2.0/24, proxies it believes, and a foreign origin."""
     system.spawn(
         "api",
-        under="api-strict",
+        under="api-guarded",
         RATE_LIMIT_EXEMPT="192.0.2.0/24",
         RATE_LIMIT_VOTES="0.2/3",
         RATE_LIMIT_POLLS="0.2/2",
         TRUSTED_PROXIES="127.0.0.0/8",
         ALLOWED_ORIGINS=EXAMPLE,
     )
-    system.until_ready(["api-strict"])
+    system.until_ready(["api-guarded"])
     yield system
-    system.end("api-strict")
+    system.end("api-guarded")
 
 
 @pytest.fixture
 def strict(strict_door: System) -> Iterator[Client]:
     """A client of the strict door that it does not limit."""
-    with Client(strict_door.url_of("api-strict"), headers={"X-Forwarded-For": "192.0.2.1"}) as client:
+    with Client(strict_door.url_of("api-guarded"), headers={"X-Forwarded-For": "192.0.2.1"}) as client:
         yield client
 
 

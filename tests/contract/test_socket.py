@@ -282,7 +282,7 @@ async def test_our_own_page_may(system: System, strict_door: System, browser: Cl
     accepted(browser, poll)
     async with socket(system.ws_url, Cookie=str(browser.cookie), Origin=system.url) as one:
         assert await one.is_alive()
-    strict_url = strict_door.url_of("api-strict").replace("http", "ws")
+    strict_url = strict_door.url_of("api-guarded").replace("http", "ws")
     async with socket(strict_url, Cookie=str(browser.cookie), Origin="https://example.org") as one:
         assert await one.is_alive(), "an origin that the settings allow"
 
@@ -371,7 +371,7 @@ async def test_more_polls_than_a_socket_may_watch(system: System) -> None:
 
 
 async def test_all_doors_show_the_same(system: System, strict_door: System, client: Client, poll: Made) -> None:
-    strict_url = strict_door.url_of("api-strict").replace("http", "ws")
+    strict_url = strict_door.url_of("api-guarded").replace("http", "ws")
     async with socket(f"{strict_url}/?poll={poll.id}") as far:
         await far.hear_of("results")
         accepted(client, poll)
@@ -379,7 +379,7 @@ async def test_all_doors_show_the_same(system: System, strict_door: System, clie
 
 
 async def test_a_socket_over_its_allowance_is_held_back(system: System, strict_door: System) -> None:
-    strict_url = strict_door.url_of("api-strict").replace("http", "ws")
+    strict_url = strict_door.url_of("api-guarded").replace("http", "ws")
     async with socket(strict_url) as one:
         for _ in range(700):
             await one.say(type="ping")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from conftest import revive
-from support.system import STARTED, System
+from support.system import STARTED, System, revive
 
 
 @pytest.fixture

@@ -109,6 +109,15 @@ def test_restarted_under_load(whole: System, part: str) -> None:
     audit(whole, load)
 
 
+def test_a_worker_restarted_again_and_again(whole: System) -> None:
+    """As the same member of its group, before anybody missed it: each time it has all its queues."""
+    poll = create(whole.client)
+    for votes in range(1, 4):
+        whole.restart("worker")
+        accepted(whole.client, poll)
+        counted(whole.client, poll, votes, 0)
+
+
 async def test_the_door_restarts_under_load(whole: System) -> None:
     """Requests under way get their answers, and sockets are told to come back."""
     poll = create(whole.client)

@@ -14,7 +14,11 @@ PATIENCE = 30.0
 
 
 def write(
-    broker: str, *values: bytes | dict[str, Any], key: bytes | str | None = None, topic: str = "votes"
+    broker: str,
+    *values: bytes | dict[str, Any],
+    key: bytes | str | None = None,
+    topic: str = "votes",
+    partition: int = -1,
 ) -> list[Message]:
     """Writes records, returns them as Kafka acknowledged them."""
     written: list[Message] = []
@@ -35,7 +39,7 @@ def write(
     )
     for value in values:
         record = json.dumps(value).encode() if isinstance(value, dict) else value
-        producer.produce(topic, record, key=key, on_delivery=delivered)
+        producer.produce(topic, record, key=key, partition=partition, on_delivery=delivered)
     assert producer.flush(PATIENCE) == 0, "Kafka did not acknowledge"
     assert not failed, failed
     return written

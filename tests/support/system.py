@@ -200,3 +200,10 @@ class System:
         port = ports.choose(taken=self._taken)
         self._taken.add(port)
         return port
+
+
+def revive(servers: Servers) -> None:
+    """Starts the servers that were killed or stopped, those first that others need."""
+    for server in reversed(servers.all):
+        if not server.alive():
+            server.start()
