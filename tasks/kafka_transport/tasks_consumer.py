@@ -28,6 +28,9 @@ from .wire import from_record
 
 logger = logging.getLogger(__name__)
 
+#: Seconds after which a static member gives up a topic that it was told to leave; longer than a worker takes to stop.
+LEAVE_AFTER = 15.0
+
 #: Seconds of a poll while delivery reports of requeued messages are awaited.
 REPORT = 0.005
 
@@ -41,7 +44,7 @@ class TaskConsumer(Pump):
         self._room = room
         self._changed = threading.Condition()
         self._wanted: set[str] = set()
-        self._leaving: set[str] = set()
+        self._leaving: dict[str, float] = {}
         self._subscribed: set[str] = set()
         self._ready: deque[Delivery] = deque()
         self._running: Counter[str] = Counter()
@@ -59,13 +62,16 @@ class TaskConsumer(Pump):
         """Read this topic from now on."""
         with self._changed:
             self._wanted.add(topic)
-            self._leaving.discard(topic)
+            self._leaving.pop(topic, None)
             self._changed.notify()
 
     def leave(self, topic: str) -> None:
-        """Deliver nothing more from this topic; give it up once what is running has been acknowledged."""
+        """Deliver nothing more from this topic; give it up once what is running has been acknowledged, and only after
+        a while: a worker that stops leaves one topic after the other, and Kafka would remember a static member by the
+        last of them, and give it no more than that when it comes back.
+        """
         with self._changed:
-            self._leaving.add(topic)
+            self._leaving.setdefault(topic, monotonic())
             self._changed.notify()
 
     def next(self) -> Delivery | None:
@@ -152,7 +158,9 @@ class TaskConsumer(Pump):
     def _subscribe(self) -> None:
         with self._changed:
             # They stay among the leaving, so that what is still here of them is not delivered before the revocation.
-            self._wanted -= {topic for topic in self._leaving if not self._running[topic]}
+            patience = LEAVE_AFTER if self.options.group_instance_id else 0.0
+            over = {topic for topic, since in self._leaving.items() if monotonic() - since >= patience}
+            self._wanted -= {topic for topic in over if not self._running[topic]}
             wanted = set(self._wanted)
         if wanted == self._subscribed:
             return
@@ -190,9 +198,7 @@ class TaskConsumer(Pump):
         if self._full_since is None:
             self._full_since = now
         if now - self._full_since >= self.options.stall_after:
-            if fresh := self._assigned - self._paused:
-                self.consumer.pause([TopicPartition(*place) for place in fresh])
-                self._paused |= fresh
+            self._pause(self._assigned)
             message = self.take(0)
             if message is not None:
                 self._receive(message)
@@ -201,10 +207,18 @@ class TaskConsumer(Pump):
             if idle and len(self._ready) >= self._room():
                 self._changed.wait(REPORT if self._requeues else POLL)
 
+    def _pause(self, places: set[tuple[str, int]]) -> None:
+        if fresh := places - self._paused:
+            self.consumer.pause([TopicPartition(*place) for place in fresh])
+            self._paused |= fresh
+
     def _resume(self) -> None:
-        if self._paused:
-            self.consumer.resume([TopicPartition(*place) for place in self._paused])
-            self._paused = set()
+        """All but what is being left: that must not fill the room of the others."""
+        if self._leaving:
+            self._pause({place for place in self._assigned if place[0] in self._leaving})
+        if again := {place for place in self._paused if place[0] not in self._leaving}:
+            self.consumer.resume([TopicPartition(*place) for place in again])
+            self._paused -= again
 
 
 def _names(places: list[TopicPartition]) -> str:
