@@ -29,6 +29,9 @@ _SHOW_EVERY = 1.0
 _IDLE = 0.1  # seconds that a read waits when nothing is under way: Kafka answers as soon as there is a record
 _BUSY = 0.005  # the same while something may land meanwhile
 _RETRY = 1.0
+_PACE = 5e-6  # seconds between small batches for each vote a second: 2.5 ms at 500, 50 ms from 10,000 on
+_SLOWEST_PACE = 0.05
+_SMOOTHING = 0.3  # how much the newest batch says about the rate
 _DRAIN = 6.0  # seconds that a stop waits for the window
 
 
@@ -64,6 +67,8 @@ class Bridge:
         self._window_size = window_size
         self._eager = eager
         self._stopping = False
+        self._rate = 0.0
+        self._dispatched = float("-inf")
         self._shown = 0.0
         self._reads = -1
         self._misread: LogState | None = None
@@ -140,13 +145,21 @@ class Bridge:
         if not self._gatherer.waiting or self._window.flying >= self._window_size or not self._progress.reachable:
             return False
         full = self._gatherer.records >= self._batch_records or self._gatherer.bytes >= self._batch_bytes
-        return full or self._window.flying < self._eager
+        return full or (self._window.flying < self._eager and time.monotonic() - self._dispatched >= self._pace())
+
+    def _pace(self) -> float:
+        """Seconds between two batches that are not full: next to none at a low rate, where a voter waits for each; at
+        a high one enough to gather many votes, because a batch costs as much as dozens of them."""
+        return min(_SLOWEST_PACE, self._rate * _PACE)
 
     def _dispatch(self) -> None:
         slices = self._gatherer.take(self._batch_records, self._batch_bytes)
         ranges = [Covered(part.generation, part.partition, part.first, part.next) for part in slices]
         records = sum(len(part.offsets) for part in slices)
-        self._hand_out(self._window.add(ranges, self._encode(slices), records, time.monotonic()))
+        now = time.monotonic()
+        self._rate += _SMOOTHING * (records / max(now - self._dispatched, 0.001) - self._rate)
+        self._dispatched = now
+        self._hand_out(self._window.add(ranges, self._encode(slices), records, now))
 
     def _hand_out(self, flight: Flight) -> None:
         topics = {str(generation.number): topic for topic, generation in self._reader.topics.items()}
