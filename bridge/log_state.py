@@ -14,11 +14,12 @@ from polling.vote_log import LogTopic, TopicMissing, Topics
 @dataclasses.dataclass(frozen=True)
 class LogState:
     """`topics` may be read; `complaints` say why others may not, and which command mends it; `lost` is what the log
-    no longer has although it was never counted."""
+    no longer has although it was never counted; `missing` are topics that Kafka does not know."""
 
     topics: Mapping[str, Generation]
     complaints: tuple[str, ...]
     lost: tuple[Covered, ...]
+    missing: tuple[str, ...] = ()
 
 
 def inspect(kafka: Topics, generations: list[Generation], frontiers: Mapping[Place, int]) -> LogState:
@@ -32,11 +33,13 @@ def inspect(kafka: Topics, generations: list[Generation], frontiers: Mapping[Pla
     readable: dict[str, Generation] = {}
     complaints: list[str] = []
     lost: list[Covered] = []
+    missing: list[str] = []
     for generation in generations:
         try:
             topic = kafka.describe(generation.topic)
         except TopicMissing:
             complaints.append(_missing(generation))
+            missing.append(generation.topic)
             continue
         complaint = _differs(generation, topic)
         if complaint is None:
@@ -51,13 +54,12 @@ def inspect(kafka: Topics, generations: list[Generation], frontiers: Mapping[Pla
             frontier = frontiers.get((generation.number, partition), 0)
             if start > frontier:
                 lost.append(Covered(generation.number, partition, frontier, start))
-    return LogState(readable, tuple(complaints), tuple(lost))
+    return LogState(readable, tuple(complaints), tuple(lost), tuple(missing))
 
 
 def _missing(generation: Generation) -> str:
     return (
         f"Kafka has no topic {generation.topic}, which is generation {generation.number} of the vote log. "
-        "Where Kafka has just started it may come yet. "
         f"`polling topics retire {generation.number}` gives it up, with all that is not counted."
     )
 

@@ -101,6 +101,8 @@ class Bridge:
 
     def _turn(self) -> None:
         now = time.monotonic()
+        if self._progress.failure is not None:
+            raise self._progress.failure
         self._follow_log_state()
         self._land()
         for flight in self._window.due(now) if self._progress.reachable else ():

@@ -28,6 +28,7 @@ _FOLD_EVERY = 0.1
 _READ_EVERY = 1.0
 _INSPECT_EVERY = 5.0
 _RETRY = 1.0
+_MISSING = 8.0  # seconds after which a topic that Kafka does not know is missing; one that has just started may lag
 
 
 UNASKED = LogState({}, ("PostgreSQL and Kafka were not asked yet.",), ())
@@ -57,6 +58,8 @@ class Progress:
         self.heard: deque[Covered] = deque()
         self._last_inspected = self._last_read = float("-inf")
         self._unread = False
+        self._missing_since: float | None = None
+        self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
 
     def start(self) -> None:
@@ -68,6 +71,15 @@ class Progress:
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
+        try:
+            self._listen_for_ever()
+        except Exception as error:
+            log.exception("progress is not followed any more")
+            self.failure = error
+        finally:
+            self._end()
+
+    def _listen_for_ever(self) -> None:
         while not self._stopped.is_set():
             try:
                 if self._store is None:
@@ -78,7 +90,6 @@ class Progress:
                 self._listen()
             except psycopg.Error as error:
                 self._lose(error)
-        self._end()
 
     def _listen(self) -> None:
         """Passes on what is heard, and reads soon after it, or after a second of silence."""
@@ -124,6 +135,12 @@ class Progress:
             state = inspect(self._kafka, self._store.generations(), frontiers)
         except KafkaException as error:
             log.warning("waiting for Kafka", error=str(error.args[0]))
+            return self.known.log_state
+        if not state.missing:
+            self._missing_since = None
+        elif self._missing_since is None or time.monotonic() - self._missing_since < _MISSING:
+            self._missing_since = self._missing_since or time.monotonic()
+            log.warning("waiting for Kafka", topics=state.missing)
             return self.known.log_state
         for lost in state.lost:
             self._store.record_lost(lost)

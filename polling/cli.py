@@ -222,12 +222,23 @@ def create() -> None:
     from confluent_kafka import KafkaException
 
     from polling import log_admin
+    from polling.store.frontier import FrontierStore
     from polling.waiting import wait_for
 
     configured, store, kafka = _log_admin()
-    away = (KafkaException, psycopg.errors.UndefinedTable)  # the tables may be in the making
+    store.close()
+    # The tables may be in the making, and PostgreSQL may go away once more.
+    away = (KafkaException, psycopg.errors.UndefinedTable, psycopg.OperationalError)
+
+    def attempt() -> list[str]:
+        store = FrontierStore(configured.database_url)
+        try:
+            return log_admin.create(configured, store, kafka)
+        finally:
+            store.close()
+
     try:
-        lines = wait_for("Kafka and the tables", lambda: log_admin.create(configured, store, kafka), away)
+        lines = wait_for("Kafka and the tables", attempt, away)
     except log_admin.LogAdminError as error:
         raise click.ClickException(str(error)) from error
     for line in lines:
