@@ -32,6 +32,7 @@ _RETRY = 1.0
 _PACE = 5e-6  # seconds between small batches for each vote a second: 2.5 ms at 500, 50 ms from 10,000 on
 _SLOWEST_PACE = 0.05
 _SMOOTHING = 0.3  # how much the newest batch says about the rate
+_HOLD_AFTER = 3.0
 _DRAIN = 6.0  # seconds that a stop waits for the window
 
 
@@ -71,6 +72,7 @@ class Bridge:
         self._dispatched = float("-inf")
         self._shown = 0.0
         self._reads = -1
+        self._full_since: float | None = None
         self._misread: LogState | None = None
 
     def stop(self) -> None:
@@ -108,12 +110,12 @@ class Bridge:
         for flight in self._window.due(now) if self._progress.reachable else ():
             self._hand_out(flight)
         if self._has_room():
+            self._full_since = None
             self._reader.go_on()
             waiting = self._gatherer.waiting or len(self._window)
             self._reader.read(_BUSY if waiting else _IDLE, self._batch_records)
         else:
-            self._reader.hold()
-            time.sleep(_BUSY)
+            self._wait_for_room(now)
         while self._may_dispatch():
             self._dispatch()
         if now - self._shown >= _SHOW_EVERY:
@@ -139,6 +141,14 @@ class Bridge:
             return
         self._reads = known.reads
         self._window.land(lambda wanted: is_covered(wanted, known.frontiers, known.covered))
+
+    def _wait_for_room(self, now: float) -> None:
+        """Does not read for a moment. From a few seconds on it pauses the partitions to stay in the group; not at once,
+        for librdkafka throws away what it has fetched of a partition that is paused."""
+        self._full_since = self._full_since or now
+        if now - self._full_since > _HOLD_AFTER:
+            self._reader.hold()
+        time.sleep(_BUSY)
 
     def _has_room(self) -> bool:
         return self._gatherer.records < 2 * self._batch_records and self._gatherer.bytes < 2 * self._batch_bytes
