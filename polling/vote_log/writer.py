@@ -20,6 +20,8 @@ from polling.vote_log.config import ACK_SECONDS, producer_config
 
 log = logger(__name__)
 
+_LOOK_AGAIN = 1.0
+
 
 class Position(NamedTuple):
     """Where the log keeps a record."""
@@ -44,6 +46,7 @@ class VoteWriter:
         self._delivered: deque[Delivery] = deque()
         self._woken = False
         self._fatal = False
+        self._look_again_at = 0.0
         self._stopped = False
         self._thread = threading.Thread(target=self._poll, name="vote writer", daemon=True)
         self._thread.start()
@@ -77,8 +80,7 @@ class VoteWriter:
         except BufferError as error:
             raise LogUnavailable from error
         except KafkaException as error:
-            self._on_error(error.args[0])
-            log.error("the log refused a vote", error=str(error))
+            self._on_refusal(error.args[0])
             raise LogUnavailable from error
         return future
 
@@ -147,6 +149,19 @@ class VoteWriter:
                 last = error
         if failed:
             log.warning("votes were not acknowledged", votes=failed, error=str(last))
+
+    def _on_refusal(self, error: KafkaError) -> None:
+        """A vote was not even queued. Said, and looked into, once a second: all the votes after it will be refused too.
+
+        A broker that has just started may not know its topics yet, and librdkafka then believes for minutes that the
+        topic is gone. To list all topics corrects that.
+        """
+        self._on_error(error)
+        now = self._loop.time()
+        if now >= self._look_again_at:
+            self._look_again_at = now + _LOOK_AGAIN
+            log.error("the log refuses votes", error=str(error))
+            self._loop.run_in_executor(None, self._answers, ACK_SECONDS)
 
     def _on_error(self, error: KafkaError) -> None:
         if (error.fatal() or error.code() == KafkaError._FATAL) and not self._fatal:
