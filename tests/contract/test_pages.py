@@ -52,10 +52,10 @@ def test_votes_can_be_followed_through_the_metrics(client: Client, poll: Made, s
         batch(client, poll, [{"option": "1"}] * 9)
         counted(client, poll, 10, 0)
         until(
-            lambda: metric(client, "polling_votes_accepted_total") == accepted_before + 10,
+            lambda: metric(client, "polling_votes_accepted_total") >= accepted_before + 10,
             "the door has told of its votes",
         )
-        until(lambda: metric(worker, "polling_votes_counted_total") == counted_before + 10, "the workers have")
+        until(lambda: metric(worker, "polling_votes_counted_total") >= counted_before + 10, "the workers have")
         assert metric(bridge, "polling_batches_dispatched_total") > batches_before
         until(lambda: metric(bridge, "polling_log_lag") == 0, "the lag is gone")
         assert metric(worker, "polling_accept_to_counted_seconds_count") > 0

@@ -101,7 +101,7 @@ def test_flower_shows_every_task_in_its_state(whole: System) -> None:
         for name, found in tasks().items():
             # Revoked: what beat sent while no worker was there, and was too old when one came.
             assert set(found) <= {"SUCCESS", "PENDING", "RECEIVED", "STARTED", "REVOKED"}, f"{name}: {found}"
-        workers = flower.get("/api/workers?refresh=1").json
+        workers = until(lambda: flower.get("/api/workers?refresh=1").json, "Flower knows the worker")
         assert list(workers) == ["worker@tests"]
         assert {queue["name"] for queue in workers["worker@tests"]["active_queues"]} == {"votes-to-count", "periodic"}
         assert flower.get("/broker").status == 200
