@@ -118,7 +118,7 @@ class Settings:
     votes_replication: int = _setting(_integer(1, 16), 1)
     votes_min_insync: int = _setting(_integer(1, 16), 1)
     allowed_skew: float = _setting(_seconds, 5.0)
-    bridge_batch: int = _setting(_integer(1, 20_000), 2000)
+    bridge_batch: int = _setting(_integer(1, 20_000), 4000)
     bridge_window: int = _setting(_integer(1, 1024), 16)
     bridge_deadline: float = _setting(_seconds, 10.0)
 

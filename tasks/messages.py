@@ -64,6 +64,7 @@ def make_celery(settings: Settings) -> Celery:
         task_default_queue=PERIODIC_QUEUE,
         task_queues=[Queue(name, routing_key=name) for name in (VOTES_QUEUE, PERIODIC_QUEUE)],
         task_routes={RECORD_VOTES: {"queue": VOTES_QUEUE}},
+        worker_prefetch_multiplier=2,  # one batch at work and one at hand: a process never waits for its next
         task_time_limit=90,  # far above PostgreSQL's own limits: only for what hangs
         task_send_sent_event=True,
         worker_send_task_events=True,
