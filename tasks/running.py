@@ -92,5 +92,5 @@ def _serve(settings: Settings, usual_port: int, readiness: serving.Readiness) ->
 def _keep_our_logs() -> None:
     """Celery would put its own handlers in place of ours, and writes two lines a task: one line a batch is enough."""
     setup_logging.connect(lambda **_: None, weak=False)
-    for chatty in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+    for chatty in ("celery.worker.strategy", "celery.app.trace", "celery.beat", "flower.command"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
