@@ -31,8 +31,10 @@ def topic_config(min_insync: int) -> dict[str, str]:
 
 
 def _common() -> dict[str, Any]:
-    """librdkafka's words go where all logs go, and a broker that is away is not asked twenty times a second."""
+    """librdkafka's words go where all logs go, a broker that is away is not asked twenty times a second, and a topic
+    that a starting broker did not know is looked for again in seconds; the default is 5 minutes."""
     return {
+        "topic.metadata.refresh.interval.ms": 5000,
         "reconnect.backoff.ms": 250,
         "reconnect.backoff.max.ms": 1000,
         "log.connection.close": False,

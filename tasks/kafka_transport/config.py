@@ -97,6 +97,8 @@ class Options:
             "log_level": 0,
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 1000,
+            # A topic that was not there yet when it was subscribed to is looked for again; the default is 5 minutes.
+            "topic.metadata.refresh.interval.ms": 5000,
             **self.common_config,
         }
 
