@@ -65,7 +65,7 @@ def test_what_the_door_does_not_know_the_count_decides(client: Client, system: S
     counted(client, poll, 0, 1)
 
 
-@pytest.mark.parametrize("key", ["x", "x" * 255, "a b", "~", "ключ", str(uuid.uuid4())])
+@pytest.mark.parametrize("key", ["x", "x" * 255, "a b", "~", "ключ", "8d736cac-5eac-4b11-a551-1894833f36ac"])
 def test_keys_that_are_taken(client: Client, poll: Made, key: str) -> None:
     sent = key.encode().decode("latin-1")
     first = accepted(client, poll, Idempotency_Key=sent)

@@ -16,10 +16,10 @@ from support.waiting import until
 @pytest.mark.parametrize("how", ["by hand", "by time"])
 def test_closing_under_load(whole: System, how: str) -> None:
     client = whole.client
-    closes_at = datetime.now(UTC) + timedelta(seconds=4)
+    closes_at = datetime.now(UTC) + timedelta(seconds=2.5)
     poll = create(client, **({"closes_at": closes_at.isoformat()} if how == "by time" else {}))
     with Load(whole, poll) as load:
-        load.until_more(100)
+        load.until_more(50)
         if how == "by hand":
             client.post(f"{poll.path}/close", **poll.admin).expect(200)
         until(lambda: load.refused["poll_closed"] > 20, "the voters are told that the poll is closed")
@@ -59,7 +59,7 @@ def test_a_poll_is_not_final_while_votes_wait_in_the_log(whole: System) -> None:
 def test_moving_votes_until_the_end(whole: System) -> None:
     """With one vote per voter the last that came in time stands."""
     client = whole.client
-    poll = create(client, one_vote_per="voter", closes_at=(datetime.now(UTC) + timedelta(seconds=3)).isoformat())
+    poll = create(client, one_vote_per="voter", closes_at=(datetime.now(UTC) + timedelta(seconds=1.5)).isoformat())
     stands: dict[str, str] = {}
     turn = 0
     while True:
@@ -80,7 +80,7 @@ def test_moving_votes_until_the_end(whole: System) -> None:
 
 def test_many_polls_close_at_once(whole: System) -> None:
     client = whole.client
-    closes_at = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
+    closes_at = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
     polls = [create(client, closes_at=closes_at) for _ in range(25)]
     for poll in polls:
         accepted(client, poll)

@@ -22,7 +22,7 @@ def test_all_parts_wait_for_all_servers(whole: System) -> None:
         whole.end(part)
     began = {part: len(whole.log_of(part)) for part in STARTED}
     for server in whole.servers.all:
-        server.kill()
+        server.stop()
     for part in STARTED:
         whole.spawn(part)
     steps = [
