@@ -152,8 +152,9 @@ def test_a_reader_who_leaves_does_not_end_it(start_up: Start) -> None:
     os.close(writing)
     os.read(reading, 1)
     os.close(reading)
-    until(lambda: (up.data / "log/beat.log").exists(), "it went on without a reader")
+    beat_log = up.data / "log/beat.log"
+    until(lambda: beat_log.exists() and "here I am" in beat_log.read_text(), "it went on without a reader")
     os.kill(up.pids()["beat"], signal.SIGKILL)
-    until(lambda: (up.data / "log/beat.log").read_text().count("here I am") == 2, "and still starts what dies")
+    until(lambda: beat_log.read_text().count("here I am") == 2, "and still starts what dies")
     up.signal_group(signal.SIGTERM)
     assert up.wait() == 0
