@@ -6,16 +6,13 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from polling import __version__, settings
-from polling.telemetry import logs, serving
-
-if TYPE_CHECKING:
-    from polling.store.frontier import FrontierStore
-    from polling.vote_log import Topics
+from polling.configured import configured_for
+from polling.log_cli import topics
+from polling.telemetry import serving
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,7 +56,7 @@ def api(processes: int) -> None:
       polling api --processes 2
     """
     serving.share()
-    configured = _settings("api")
+    configured = configured_for("api")
     from polling.api.app import serve
 
     serve(configured, processes)
@@ -73,7 +70,7 @@ def bridge() -> None:
     Example:
       polling bridge
     """
-    configured = _settings("bridge")
+    configured = configured_for("bridge")
     from bridge.main import run
 
     run(configured)
@@ -89,7 +86,7 @@ def worker(concurrency: int) -> None:
       polling worker --concurrency 4
     """
     serving.share()
-    configured = _settings("worker")
+    configured = configured_for("worker")
     from tasks.running import run_worker
 
     run_worker(configured, concurrency)
@@ -103,7 +100,7 @@ def beat() -> None:
     Example:
       polling beat
     """
-    configured = _settings("beat")
+    configured = configured_for("beat")
     from tasks.running import run_beat
 
     run_beat(configured)
@@ -117,7 +114,7 @@ def flower() -> None:
     Example:
       FLOWER_BASIC_AUTH=me:secret polling flower
     """
-    configured = _settings("flower")
+    configured = configured_for("flower")
     from tasks.running import run_flower
 
     run_flower(configured)
@@ -131,7 +128,7 @@ def migrate() -> None:
     Example:
       polling migrate
     """
-    configured = _settings("migrate")
+    configured = configured_for("migrate")
     import psycopg2
 
     from polling.store.migrate import migrate as run
@@ -151,7 +148,7 @@ def recount(poll: str | None) -> None:
       polling recount
       polling recount 0h4cq8z9m2k7v5x1t3s6
     """
-    configured = _settings("recount")
+    configured = configured_for("recount")
     import psycopg
     from rich.progress import track
 
@@ -199,117 +196,7 @@ def version() -> None:
     click.echo(__version__)
 
 
-@cli.group()
-def topics() -> None:
-    """Make and look after the vote log's topics.
-
-    \b
-    Example:
-      polling topics create
-      polling topics show
-    """
-
-
-@topics.command()
-def create() -> None:
-    """Make the topics that are missing, and record the vote log's first generation.
-
-    \b
-    Example:
-      polling topics create
-    """
-    import psycopg
-    from confluent_kafka import KafkaException
-
-    from polling import log_admin
-    from polling.store.frontier import FrontierStore
-    from polling.waiting import wait_for
-
-    configured, store, kafka = _log_admin()
-    store.close()
-    # The tables may be in the making, and PostgreSQL may go away once more.
-    away = (KafkaException, psycopg.errors.UndefinedTable, psycopg.OperationalError)
-
-    def attempt() -> list[str]:
-        store = FrontierStore(configured.database_url)
-        try:
-            return log_admin.create(configured, store, kafka)
-        finally:
-            store.close()
-
-    try:
-        lines = wait_for("Kafka and the tables", attempt, away)
-    except log_admin.LogAdminError as error:
-        raise click.ClickException(str(error)) from error
-    for line in lines:
-        click.echo(line)
-
-
-@topics.command()
-def show() -> None:
-    """Show the generations of the vote log, how far each is counted, and what was lost.
-
-    \b
-    Example:
-      polling topics show
-    """
-    _configured, store, kafka = _log_admin()
-    frontiers = store.frontiers()
-    for generation in store.generations():
-        click.echo(f"generation {generation.number}: {generation.topic}, topic id {generation.topic_id}")
-        for partition, end in kafka.ends(generation.topic, range(generation.partitions)).items():
-            frontier = frontiers.get((generation.number, partition), 0)
-            click.echo(f"  partition {partition}: counted to {frontier} of {end}, lag {end - frontier}")
-    for lost in store.lost():
-        click.echo(f"lost: generation {lost.generation}, partition {lost.partition}, {lost.first} to {lost.next}")
-
-
-@topics.command()
-@click.argument("topic")
-def adopt(topic: str) -> None:
-    """Take TOPIC as the newest generation of the vote log.
-
-    \b
-    Example:
-      polling topics adopt votes
-    """
-    from polling import log_admin
-    from polling.vote_log import TopicMissing
-
-    _configured, store, kafka = _log_admin()
-    try:
-        generation = log_admin.adopt(store, kafka, topic)
-    except log_admin.LogAdminError as error:
-        raise click.ClickException(str(error)) from error
-    except TopicMissing as error:
-        raise click.ClickException(f"Kafka has no topic {topic}.") from error
-    click.echo(f"{topic} is generation {generation.number} now, with {generation.partitions} partitions.")
-
-
-@topics.command()
-@click.argument("generation", type=int)
-def retire(generation: int) -> None:
-    """Read GENERATION of the vote log no more: what is not counted of it stays so.
-
-    \b
-    Example:
-      polling topics retire 1
-    """
-    _configured, store, _kafka = _log_admin()
-    store.retire_generation(generation)
-    click.echo(f"Generation {generation} is retired.")
-
-
-@topics.command()
-def acknowledge() -> None:
-    """End the alarm about records that the log lost before they were counted.
-
-    \b
-    Example:
-      polling topics acknowledge
-    """
-    _configured, store, _kafka = _log_admin()
-    click.echo(f"{store.acknowledge_lost()} lost ranges acknowledged.")
+cli.add_command(topics)
 
 
 def main() -> None:
@@ -319,21 +206,3 @@ def main() -> None:
     except settings.SettingError as error:
         click.echo(f"polling: {error}", err=True)
         sys.exit(2)
-
-
-def _settings(role: str) -> settings.Settings:
-    configured = settings.read()
-    logs.set_up_logs(role, configured.log_level, configured.log_format)
-    return configured
-
-
-def _log_admin() -> tuple[settings.Settings, FrontierStore, Topics]:
-    import psycopg
-
-    from polling.store.frontier import FrontierStore
-    from polling.vote_log import Topics
-    from polling.waiting import wait_for
-
-    configured = _settings("topics")
-    store = wait_for("PostgreSQL", lambda: FrontierStore(configured.database_url), (psycopg.OperationalError,))
-    return configured, store, Topics(configured.kafka_broker)
