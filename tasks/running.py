@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import socket
+import threading
 import time
 import warnings
 
 from celery.beat import Scheduler
 from celery.platforms import SecurityWarning
-from celery.signals import setup_logging, worker_process_shutdown, worker_ready
+from celery.signals import setup_logging, worker_process_shutdown, worker_ready, worker_shutting_down
 
 from polling.settings import Settings
 from polling.telemetry import logger, serving
@@ -21,6 +23,7 @@ log = logger(__name__)
 WORKER_METRICS_PORT = 9102
 BEAT_METRICS_PORT = 9103
 
+_STOP_LIMIT = 8.0  # seconds from being told to stop; what is not done then is handed out again
 _BEAT_SILENCE = 30.0  # seconds without a tick after which beat is not ready
 
 
@@ -30,6 +33,7 @@ def run_worker(settings: Settings, concurrency: int) -> None:
     ready: list[bool] = []
     worker_ready.connect(lambda **_: ready.append(True), weak=False)
     worker_process_shutdown.connect(lambda pid, **_: serving.child_ended(pid), weak=False)
+    worker_shutting_down.connect(_bound_the_stop, weak=False)
     port = _serve(settings, WORKER_METRICS_PORT, lambda: [] if ready else ["worker"])
     log.info("worker starts", processes=concurrency, metrics_port=port)
     name = settings.node_name or socket.gethostname()
@@ -84,6 +88,28 @@ def run_flower(settings: Settings) -> None:
     app.start(words)
 
 
+def _bound_the_stop(**_: object) -> None:
+    """A worker that cannot end says where it stands, and ends all the same: no vote hangs on its last task."""
+
+    def give_up() -> None:
+        log.error("worker did not stop in time and is ended", seconds=_STOP_LIMIT)
+        faulthandler.dump_traceback(all_threads=True)
+        os._exit(1)
+
+    timer = threading.Timer(_STOP_LIMIT, give_up)
+    timer.daemon = True
+    timer.start()
+
+
+class _WithoutTrace(logging.Filter):
+    """Celery's consumer tells of a broker that comes and goes by a trace of its own restart counter."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno == logging.CRITICAL and "Frequent restarts" in str(record.msg):
+            record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
+        return True
+
+
 def _serve(settings: Settings, usual_port: int, readiness: serving.Readiness) -> int:
     port = usual_port if settings.metrics_port is None else settings.metrics_port
     return serving.serve(settings.bind_address, port, readiness)
@@ -94,3 +120,4 @@ def _keep_our_logs() -> None:
     setup_logging.connect(lambda **_: None, weak=False)
     for chatty in ("celery.worker.strategy", "celery.app.trace", "celery.beat", "flower.command"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("celery.worker.consumer.consumer").addFilter(_WithoutTrace())
