@@ -64,13 +64,13 @@ def test_ranks_run_from_one_and_votes_fall(client: Client) -> None:
 
 
 def test_ties_go_to_the_older_poll_then_to_the_lower_id(client: Client) -> None:
-    older, newer = filled(client, 211, 211), filled(client, 5, 211, 211)
+    older, newer = filled(client, 211, 211), filled(client, 205, 211, 211)
     wanted = [
         (older.id, "1", 211),
         (older.id, "2", 211),
         (newer.id, "2", 211),
         (newer.id, "3", 211),
-        (newer.id, "1", 5),
+        (newer.id, "1", 205),
     ]
     until_shown(client, wanted, older, newer)
 
@@ -81,12 +81,12 @@ def test_ids_are_compared_as_numbers(client: Client) -> None:
 
 
 def test_who_is_left_out(client: Client) -> None:
-    unlisted = filled(client, 400, 1, listed=False)
-    open_, closed, deleted = (filled(client, 400, 1) for _ in range(3))
+    unlisted = filled(client, 400, 350, listed=False)
+    open_, closed, deleted = (filled(client, 400, 350) for _ in range(3))
     until(lambda: len(shown(client, open_, closed, deleted)) == 6, "all three are shown")
     client.post(f"{closed.path}/close", **closed.admin).expect(200)
     client.delete(deleted.path, **deleted.admin).expect(204)
-    wanted = [(open_.id, "1", 400), (open_.id, "2", 1)]
+    wanted = [(open_.id, "1", 400), (open_.id, "2", 350)]
     until_shown(client, wanted, unlisted, open_, closed, deleted)
 
 
