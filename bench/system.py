@@ -22,6 +22,7 @@ from polling.local.addresses import HOST, environment
 from polling.local.guard import Guard
 from polling.local.processes import Process
 from polling.local.servers import Servers, open_guard
+from polling.local.system import is_ready
 from polling.store.frontier import FrontierStore
 from polling.vote_log import VOTES_TOPIC, Topics
 
@@ -152,14 +153,7 @@ class System:
         process = self._processes[name]
         if not process.alive():
             raise BenchError(f"{name} ended with {process.exit_code}: {process.last_words()}")
-        connection = http.client.HTTPConnection(HOST, self._ports[name], timeout=5)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return is_ready(HOST, self._ports[name])
 
     def _run(self, words: Sequence[str]) -> None:
         done = subprocess.run(

@@ -35,11 +35,6 @@ class Reader:
         """The topics that are read."""
         return self._topics
 
-    @property
-    def assigned(self) -> int:
-        """How many partitions this bridge reads now."""
-        return len(self._assigned)
-
     def subscribe(self, topics: Mapping[str, Generation]) -> None:
         """Reads these topics from now on, and no others; none at all where there are none."""
         self._topics = dict(topics)

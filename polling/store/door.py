@@ -111,11 +111,8 @@ class Store:
 
     async def polls_changed(self, since: datetime | None) -> tuple[list[Poll], datetime]:
         """All polls that changed since the mark of the call before (none at the first), and the new mark."""
-        if since is None:
-            [row] = await self._rows("clock")
-            return [], row["clock_timestamp"] - _OVERLAP
         [row] = await self._rows("clock")
-        changed = await self._rows("polls_changed", since=since)
+        changed = await self._rows("polls_changed", since=since) if since is not None else []
         return [to_poll(row) for row in changed], row["clock_timestamp"] - _OVERLAP
 
     async def results(self, polls: Sequence[Poll]) -> list[Results]:
