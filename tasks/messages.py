@@ -80,11 +80,14 @@ def make_celery(settings: Settings) -> Celery:
 def _transport_options(settings: Settings) -> dict[str, Any]:
     if not settings.task_broker_url.startswith("kafkatasks:"):
         return {"visibility_timeout": 60}
+    copies = {"min.insync.replicas": str(settings.votes_min_insync)}
     return {
         "topic_prefix": "celery.",
         "group_id": "polling-workers",
         "group_instance_id": settings.node_name,
         "partitions": settings.votes_partitions,
         "replication_factor": settings.votes_replication,
+        "topic_config": copies,
+        "broadcast_config": copies,
         "queues": {VOTES_QUEUE: {"config": _BATCH_TOPIC}},
     }

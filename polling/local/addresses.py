@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 HOST = "127.0.0.1"
 
+CLUSTER = 3
+"""Brokers of a cluster, copies of each partition in it, and nodes of its ZooKeeper ensemble."""
+
+_MIN_INSYNC = 2
+"""Copies that must hold a vote before it is answered: a cluster goes on without one broker, and not without two."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Ports:
-    """The wished port of each server; None means any free one."""
+    """The wished port of each server; None means any free one. `more` has those of a cluster, by the names that stand
+    in `links`."""
 
     kafka: int | None = None
     zookeeper: int | None = None
     postgres: int | None = None
     redis: int | None = None
+    more: Mapping[str, int | None] = dataclasses.field(default_factory=dict)
+
+    def wished(self, name: str) -> int | None:
+        """The wish for the port of this name."""
+        return self.more[name] if name in self.more else getattr(self, name, None)
 
 
 @dataclasses.dataclass(frozen=True)
 class Addresses:
     """Where everything is; None for what is not there, or is nobody's business here.
 
-    `kafka` and `zookeeper` are `host:port`, `postgres` is `postgresql://user:password@host:port/database`,
+    `kafka` and `zookeeper` are `host:port`, of a cluster several with commas between, `postgres` is `postgresql://user:password@host:port/database`,
     `redis` is `redis://host:port/0`, `api` and `flower` are `http://host:port`.
     """
 
@@ -49,7 +62,7 @@ class Addresses:
 
 
 def environment(addresses: Addresses) -> dict[str, str]:
-    """The project's own environment variables for these addresses; those of absent servers are left out."""
+    """The project's own environment variables for these addresses of ours; those of absent servers are left out."""
     variables: dict[str, str] = {}
     if addresses.postgres is not None:
         url = urlsplit(addresses.postgres)
@@ -62,6 +75,8 @@ def environment(addresses: Addresses) -> dict[str, str]:
         }
     if addresses.kafka is not None:
         variables["KAFKA_BROKER"] = addresses.kafka
+        if addresses.kafka.count(",") + 1 == CLUSTER:
+            variables |= {"VOTES_REPLICATION": str(CLUSTER), "VOTES_MIN_INSYNC": str(_MIN_INSYNC)}
     if addresses.redis is not None:
         variables["REDIS_URL"] = addresses.redis
     return variables

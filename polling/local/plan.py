@@ -88,7 +88,7 @@ def make_plan(given: Mapping[str, str], data_dir: Path) -> Plan:
         own_redis=own["redis"],
         api_port=chosen["api"],
         flower_port=chosen["flower"],
-        server_ports=Ports(**{name: chosen.get(name) for name in (*_FIXED_FIRST, *_KEPT_FIRST)}),
+        server_ports=Ports(chosen.get("kafka"), chosen.get("zookeeper"), chosen.get("postgres"), chosen.get("redis")),
         bind_address=bind,
         moved=tuple(moved),
     )

@@ -52,17 +52,26 @@ class Postgres(Server):
     @property
     def url(self) -> str:
         """With the password in it."""
-        return f"postgresql://{self._login}:{self._password}@{HOST}:{self.port}/{self._database}"
+        return self.url_at(self.port)
+
+    def url_at(self, port: int) -> str:
+        """The same for who comes by another port."""
+        return f"postgresql://{self._login}:{self._password}@{HOST}:{port}/{self._database}"
 
     def prepare(self) -> None:
         """Runs `initdb` where there is no database yet; a half-made one of an interrupted start is made anew."""
         if not (self.data / "PG_VERSION").exists():
-            making = self.data.with_name(self.data.name + ".new")
+            # A disk of its own cannot be given another name: there the database is made within.
+            mounted = self.data.is_mount()
+            making = self.data / "new" if mounted else self.data.with_name(self.data.name + ".new")
             shutil.rmtree(making, ignore_errors=True)
             making.mkdir(mode=0o700, parents=True)
             self._initialise(making)
             # Only a whole one gets the name: what an interrupted start leaves is never taken for a database.
-            making.replace(self.data)
+            if mounted:
+                _move_up(making)
+            else:
+                making.replace(self.data)
         self._drop_stale_lock()
         self._prefix = give_up_root([self.data], self._binaries)
 
@@ -83,7 +92,7 @@ class Postgres(Server):
 
     def _initialise(self, directory: Path) -> None:
         # Not on the command line, which everybody can read; and only for these seconds.
-        password = directory.with_name("postgres.password")
+        password = self.data.with_name("postgres.password")
         write_privately(password, self._password + "\n")
         command = [
             *give_up_root([directory, password], self._binaries),
@@ -136,6 +145,17 @@ class Postgres(Server):
             connect_timeout=2,
             autocommit=True,
         )
+
+
+def _move_up(making: Path) -> None:
+    """Moves a new database into the directory above, `PG_VERSION` last, over what an interrupted move left there."""
+    making.parent.chmod(0o700)
+    for part in sorted(making.iterdir(), key=lambda path: path.name == "PG_VERSION"):
+        target = making.parent / part.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        part.replace(target)
+    making.rmdir()
 
 
 def _binaries() -> Path:

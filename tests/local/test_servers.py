@@ -145,6 +145,28 @@ def test_data_and_password_are_found_again_by_the_next_start(tmp_path: Path) -> 
             assert connection.execute("SELECT value FROM kept").fetchone() == (1,)
 
 
+@pytest.mark.parametrize("mounted", [False, True])
+def test_an_empty_directory_that_is_there_before_takes_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: bool
+) -> None:
+    """A disk of its own, which nothing may be moved onto, but into; the second start finds the database there."""
+    data = tmp_path.resolve() / "postgres"
+    data.mkdir(mode=0o755)
+    monkeypatch.setattr(Path, "is_mount", lambda path: mounted and path == data)
+    number = data.stat().st_ino
+    if mounted:
+        # What a start that was interrupted left behind.
+        (data / "base").mkdir()
+        (data / "base/half").touch()
+    for _ in range(2):
+        with Servers(tmp_path, kafka=False, redis=False) as servers:
+            assert servers.addresses.postgres is not None
+            with psycopg.connect(servers.addresses.postgres) as connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS kept ()")
+    assert (data.stat().st_ino == number) == mounted
+    assert not (data / "base/half").exists()
+
+
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     servers = Servers(tmp_path, kafka=False, redis=False)
     with servers:
