@@ -1,6 +1,6 @@
 # Each of these sets up what it needs by itself: Python 3.11 is enough. `make run` is where to start.
 
-.PHONY: run test bench check clean setup
+.PHONY: run test bench chaos check clean setup
 
 run: setup
 	@.venv/bin/python -P -m polling up
@@ -10,6 +10,10 @@ test: setup
 
 bench: setup
 	@.venv/bin/python -m bench
+
+# WITH="--minutes 5 --seed 7" are its options; `make chaos WITH=--help` tells of them.
+chaos: setup
+	@PYTHONPATH=tests .venv/bin/python -P -m chaos $(WITH)
 
 check: setup
 	@scripts/check

@@ -48,17 +48,25 @@ class Client:
     """Speaks to one server from one thread, over one connection that is kept.
 
     `headers` go with each request. Cookies are kept only where `browser` is set. A kept connection that turns out to
-    be closed is opened again and the request sent once more, unless `once`: then the error is the caller's.
+    be closed is opened again and the request sent once more, unless `once`: then the error is the caller's. `patience`
+    is in seconds, for each wait for the server.
     """
 
     def __init__(
-        self, url: str, *, browser: bool = False, headers: Mapping[str, str] | None = None, once: bool = False
+        self,
+        url: str,
+        *,
+        browser: bool = False,
+        headers: Mapping[str, str] | None = None,
+        once: bool = False,
+        patience: float = PATIENCE,
     ) -> None:
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 80
         self.cookie: str | None = None
         self._browser = browser
         self._once = once
+        self._patience = patience
         self._headers = dict(headers or {})
         self._kept: http.client.HTTPConnection | None = None
 
@@ -128,7 +136,7 @@ class Client:
 
     def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str | bytes]) -> Answer:
         if self._kept is None:
-            self._kept = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
+            self._kept = http.client.HTTPConnection(self.host, self.port, timeout=self._patience)
         try:
             self._kept.request(method, path, body, headers)
             with self._kept.getresponse() as response:

@@ -67,13 +67,21 @@ class System:
 
     def start(self, *parts: str) -> None:
         """Prepares database and topics, starts these parts (all, where none is named), waits until they are ready."""
+        self.prepare()
+        for name in parts or STARTED:
+            self.spawn(name)
+        self.until_ready(parts or STARTED)
+
+    def prepare(self) -> None:
+        """The first half of `start`: the database and the topics are there."""
         self._guard.open()
         System.running.append(self)
         for words in (["migrate"], ["topics", "create"]):
             self.command(*words)
-        for name in parts or STARTED:
-            self.spawn(name)
-        self.until_ready(parts or STARTED)
+
+    def words(self, _alias: str) -> tuple[str, ...]:
+        """What the command of a part begins with."""
+        return POLLING
 
     def stop(self) -> None:
         """Ends everything: politely first, for what a part says at its end is in its log."""
@@ -113,7 +121,7 @@ class System:
         if process is None:
             process = self._processes[alias] = Process(alias, self._guard, self.folder / "log" / f"{alias}.log")
         own = {"api": "PORT", "flower": "FLOWER_PORT"}.get(name, "METRICS_PORT")
-        words = [*POLLING, name, *(STARTED[name] if options is None else options)]
+        words = [*self.words(alias), name, *(STARTED[name] if options is None else options)]
         process.spawn(words, self.variables | {own: str(self.ports[alias])} | more, self.folder)
 
     def until_ready(self, parts: Iterable[str] = tuple(STARTED)) -> None:
@@ -152,6 +160,10 @@ class System:
 
     def alive(self, name: str) -> bool:
         return self._processes[name].alive()
+
+    def process(self, name: str) -> Process:
+        """The process of a part that was started."""
+        return self._processes[name]
 
     def pid(self, name: str) -> int:
         """The pid of a running part."""
