@@ -6,6 +6,7 @@ Exits with 1 where a vote was lost, doubled or otherwise not what was promised, 
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -25,7 +26,7 @@ from chaos.run import run
 @click.option("--brokers", type=click.Choice(["1", "3"]), default="3", help="One Kafka, or the cluster profile.")
 @click.option("--freeze", type=float, default=45.0, help="Seconds for which a process is stopped by SIGSTOP.")
 @click.option("--rate", type=float, default=200.0, help="Operations a second; a batch of 40 votes is one.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path(".test/chaos"), help="For the table and the JSON.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path(".test/chaos"), help="For table, JSON and logs.")
 def chaos(minutes: float, seed: int | None, brokers: str, freeze: float, rate: float, out: Path) -> None:
     """Break everything breakable under load, and look for a vote that is lost or counted twice.
 
@@ -53,6 +54,8 @@ def chaos(minutes: float, seed: int | None, brokers: str, freeze: float, rate: f
                 )
                 click.echo(f"{time.monotonic() - began:.0f} s in all")
         finally:
+            for logs in (folder / "log", folder / "servers" / "log"):
+                shutil.copytree(logs, out / "log", dirs_exist_ok=True)
             unmount(disks)
     report.write(outcome, out)
     click.echo(report.table(outcome))

@@ -210,11 +210,16 @@ class Arena:
         for server in self.servers.all:
             until(server.answers, f"{server.name} answers", HEALING)
         for name in PARTS:
-            until(lambda name=name: self._is_ready(name), f"{name} is ready", HEALING)  # type: ignore[misc]
+            self._wait_until_ready(name)
 
-    def _is_ready(self, name: str) -> bool:
+    def _wait_until_ready(self, name: str) -> None:
         """Where it has just ended the keeper starts it again, so that this is no error yet."""
-        return self.stage.alive(name) and self.stage.is_ready(name)
+        deadline = time.monotonic() + HEALING
+        while not (self.stage.alive(name) and self.stage.is_ready(name)):
+            if time.monotonic() > deadline:
+                with self.stage.client_of(name) as client:
+                    raise AssertionError(f"{name} is not ready within {HEALING:g} s: {client.get('/readyz')}")
+            time.sleep(0.2)
 
     def _alive(self, name: str) -> bool:
         return self._pid(name) is not None

@@ -21,7 +21,7 @@ from chaos.history import History, Operation, told
 from chaos.nemesis import Nemesis, Played
 from chaos.sampling import Sample, Sampler
 from chaos.sockets import Sockets
-from chaos.voters import PATIENCE, Voters
+from chaos.voters import Voters
 
 DRAIN_LIMIT = 300.0
 SHOW_LIMIT = 60.0
@@ -99,15 +99,15 @@ def run(
     grounds.stop()
     voters.stop()
     sockets.stop_voting()
-    time.sleep(PATIENCE)  # the sockets' last votes have their answers, or never will
+    until(lambda: not sockets.waiting, "the sockets' last votes have their answers, or never will")
     sent_again = voters.settle(arena.doors[0], DRAIN_LIMIT)
     drained_after = _drain(arena, drain_limit, healed)
     say(f"drained {drained_after:.1f} s after healing")
-    _wait_for_finals(arena)
+    _wait_for_finals(arena, min(drain_limit, SHOW_LIMIT))
     found = Evidence(finals=dict(sockets.finals), poison=catalogue.poison)
     _replay(arena, found)
     _drain(arena, drain_limit, healed)
-    _wait_for_shown(arena, sockets)
+    _wait_for_shown(arena, sockets, min(drain_limit, SHOW_LIMIT))
     sampler.stop()
     sockets.stop()
     records = _collect(arena, sockets, found)
@@ -133,10 +133,10 @@ def _drain(arena: Arena, limit: float, since: float) -> float:
     return time.monotonic() - since
 
 
-def _wait_for_finals(arena: Arena) -> None:
+def _wait_for_finals(arena: Arena, limit: float) -> None:
     """Until every closed poll is final, or no longer than that is to be expected."""
     question = "SELECT count(*) FROM polls WHERE NOT final AND (closed OR closes_at < clock_timestamp())"
-    deadline = time.monotonic() + SHOW_LIMIT
+    deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         with psycopg.connect(arena.database_url, autocommit=True) as connection:
             row = connection.execute(question).fetchone()
@@ -164,9 +164,9 @@ def _replay(arena: Arena, found: Evidence) -> None:
         raise TimeoutError("records could not be written once more")
 
 
-def _wait_for_shown(arena: Arena, sockets: Sockets) -> None:
+def _wait_for_shown(arena: Arena, sockets: Sockets, limit: float) -> None:
     """Until each watcher was shown the tallies, and Redis has the leaderboard; the checks say where that never came."""
-    deadline = time.monotonic() + SHOW_LIMIT
+    deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         found = Evidence()
         with psycopg.connect(arena.database_url) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def one_transaction() -> None:
 
     def count_then_move(self: Any, *args: Any, **kwargs: Any) -> counting.Counted:
         counted = count(self, *args, **kwargs)
+        time.sleep(0.03)  # what comes between two transactions may take long
         for poll, revision, counts, _open in counted.results:
             self._connection.execute(
                 "UPDATE tallies SET counts = %s, total = %s, revision = %s WHERE poll = %s",

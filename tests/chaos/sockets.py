@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import threading
@@ -11,7 +12,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from tornado.httpclient import HTTPRequest
+from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
@@ -20,12 +21,14 @@ from chaos.ground import OPTIONS, Grounds
 from chaos.history import History, Operation
 from chaos.voters import PATIENCE, Keyed, Voters, ballot_of
 
-_GONE = (OSError, StreamClosedError, WebSocketClosedError, asyncio.TimeoutError)
+LEAVING = 6.0
+
+_GONE = (OSError, StreamClosedError, WebSocketClosedError, HTTPClientError, asyncio.TimeoutError)
 
 
 class Sockets:
-    """`shown` has what the watchers saw last of each poll; `went_back` each revision that was lower than one before
-    it at the same door, across reconnects as well."""
+    """`seen` has what each door's watcher saw last of each poll; `went_back` each revision that was lower than one
+    before it at the same door, across reconnects as well. `waiting` is how many votes have no answer yet."""
 
     def __init__(self, history: History, voters: Voters, grounds: Grounds, doors: Callable[[], list[str]]) -> None:
         self._history = history
@@ -38,6 +41,7 @@ class Sockets:
         self.frames = 0
         self.reconnects = 0
         self._voting = True
+        self.waiting = 0
         self._ended = False
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="sockets", daemon=True)
@@ -103,7 +107,7 @@ class Sockets:
                     reading = asyncio.ensure_future(connection.read_message())
         finally:
             reading.cancel()
-            connection.close()
+            await _leave(connection)
 
     def _on_frame(self, url: str, frame: dict[str, Any], watched: set[str]) -> None:
         self.frames += 1
@@ -132,7 +136,7 @@ class Sockets:
                         await self._vote_once(connection)
                         await asyncio.sleep(random.uniform(0, 0.2))
                 finally:
-                    connection.close()
+                    await _leave(connection)
             except _GONE:
                 await asyncio.sleep(random.uniform(0.2, 1.0))
 
@@ -143,6 +147,7 @@ class Sockets:
         key, option, ref = uuid.uuid4().hex, random.randint(1, len(OPTIONS)), uuid.uuid4().hex
         began = time.monotonic()
         frame: dict[str, Any] | None = None
+        self.waiting += 1
         vote = {"type": "vote", "poll": ground.id, "option": str(option), "ref": ref, "idempotency_key": key}
         try:
             async with asyncio.timeout(PATIENCE):
@@ -156,6 +161,7 @@ class Sockets:
             frame = None
             raise
         finally:
+            self.waiting -= 1
             self._note(ground.id, ground.of_key(key), option, frame, began)
             if frame is None or frame["type"] == "error":
                 self._voters.retries.append(Keyed(ground, key, option, time.monotonic() + 1))
@@ -177,3 +183,12 @@ class Sockets:
 async def _open(url: str) -> WebSocketClientConnection:
     address = url.replace("http", "ws", 1) + "/"
     return await websocket_connect(HTTPRequest(address, connect_timeout=PATIENCE, request_timeout=PATIENCE))
+
+
+async def _leave(connection: WebSocketClientConnection) -> None:
+    """Closes, and waits until that is done; not for long, for the other end may stand still."""
+    connection.close()
+    with contextlib.suppress(*_GONE):
+        async with asyncio.timeout(LEAVING):
+            while await connection.read_message() is not None:
+                pass

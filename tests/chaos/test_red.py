@@ -55,7 +55,7 @@ def test_a_ballot_without_a_key_is_doubled(tmp_path: Path) -> None:
 
 
 def test_a_tally_beside_the_transaction_drifts(tmp_path: Path) -> None:
-    names = played(tmp_path, "one-transaction", WORKERS, "kill worker")
+    names = played(tmp_path, "one-transaction", WORKERS, "FLUSHALL")
     assert names["tally drifted"] > 0
 
 

@@ -25,6 +25,7 @@ PATIENCE = 8.0
 """Seconds after which a client calls a request unknown; a frozen door does not answer at all."""
 
 LINES = 40
+AT_ONCE = 500
 RETRY_AFTER = 1.0
 
 
@@ -71,31 +72,34 @@ class Voters:
         """After healing: sends every keyed vote again that has no answer, and has each voter vote once more, so that
         what is accepted and what ends are the same set. Answers how many had to be sent again."""
         deadline = time.monotonic() + limit
-        casts: list[tuple[Ground, int, str | None, str | None]] = []
+        casts: list[tuple[Ground, int, str]] = []
+        lines: dict[Ground, list[tuple[str, int]]] = {}
+        waiting = 0
         while self.retries:
             one = self.retries.popleft()
-            casts.append((one.ground, one.option, one.key, None))
-        waiting = len(casts)
+            lines.setdefault(one.ground, []).append((one.key, one.option))
+            waiting += 1
+        with Client(url, patience=PATIENCE) as client:
+            for ground, open_lines in lines.items():
+                while open_lines:
+                    if time.monotonic() > deadline:
+                        raise TimeoutError("after healing, a batch was not answered in time")
+                    open_lines = self._cast_lines(client, ground, open_lines[:AT_ONCE]) + open_lines[AT_ONCE:]
         for ground in (*self.grounds.changing, *self.grounds.first):
-            casts += [(ground, 1 + number % len(OPTIONS), None, str(number)) for number in range(VOTERS)]
+            casts += [(ground, 1 + number % len(OPTIONS), str(number)) for number in range(VOTERS)]
 
-        def cast_all(share: list[tuple[Ground, int, str | None, str | None]]) -> None:
+        def cast_all(share: list[tuple[Ground, int, str]]) -> None:
             with Client(url, patience=PATIENCE) as client:
-                for ground, option, key, voter in share:
-                    self._until_answered(client, deadline, ground, option, key, voter)
+                for ground, option, voter in share:
+                    while self._cast(client, ground, option, voter=voter) == "unknown":
+                        if time.monotonic() > deadline:
+                            raise TimeoutError("after healing, a vote was not answered in time")
+                        time.sleep(RETRY_AFTER)
 
         with ThreadPoolExecutor(len(self._threads)) as pool:
             list(pool.map(cast_all, (casts[n :: len(self._threads)] for n in range(len(self._threads)))))
         self.retries.clear()  # those that were unknown once more were sent until they were not
         return waiting
-
-    def _until_answered(
-        self, client: Client, deadline: float, ground: Ground, option: int, key: str | None, voter: str | None
-    ) -> None:
-        while self._cast(client, ground, option, key=key, voter=voter) == "unknown":
-            if time.monotonic() > deadline:
-                raise TimeoutError("after healing, a vote was not answered in time")
-            time.sleep(RETRY_AFTER)
 
     def _run(self, chance: random.Random) -> None:
         clients: dict[str, Client] = {}
@@ -164,24 +168,26 @@ class Voters:
 
     def _batch(self, client: Client, ground: Ground, chance: random.Random) -> None:
         lines = [(uuid.uuid4().hex, chance.randint(1, len(OPTIONS))) for _ in range(LINES)]
+        for key, option in self._cast_lines(client, ground, lines):
+            self.retries.append(Keyed(ground, key, option, time.monotonic() + RETRY_AFTER))
+
+    def _cast_lines(self, client: Client, ground: Ground, lines: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Sends keys with their options as one batch; answers those of which nobody knows what became."""
         body = "\n".join(json.dumps({"option": str(option), "idempotency_key": key}) for key, option in lines)
         began = time.monotonic()
         headers = {"Content-Type": "application/x-ndjson"}
         answer = _asked(client, f"{ground.path}/votes/batch", body.encode(), headers)
-        outcome, code = judge(answer)
-        outcomes = {number: (outcome, code) for number in range(1, LINES + 1)}
+        outcomes = [judge(answer)] * len(lines)
         if answer is not None and answer.status == 202:
             for line in answer.json["rejected"]:
                 lost = line["code"] in ("log_unavailable", "store_unavailable")
-                outcomes[line["line"]] = ("unknown" if lost else "fail", line["code"])
+                outcomes[line["line"] - 1] = ("unknown" if lost else "fail", line["code"])
         ended = time.monotonic()
         self.history.add(
-            Operation("batch", ground.id, ground.of_key(key), option, *outcomes[number], began, ended)
-            for number, (key, option) in enumerate(lines, 1)
+            Operation("batch", ground.id, ground.of_key(key), option, *outcome, began, ended)
+            for (key, option), outcome in zip(lines, outcomes, strict=True)
         )
-        for number, (key, option) in enumerate(lines, 1):
-            if outcomes[number][0] == "unknown":
-                self.retries.append(Keyed(ground, key, option, ended + RETRY_AFTER))
+        return [line for line, (outcome, _code) in zip(lines, outcomes, strict=True) if outcome == "unknown"]
 
 
 def judge(answer: Answer | None) -> tuple[Outcome, str | None]:
