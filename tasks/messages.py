@@ -89,5 +89,7 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
         "replication_factor": settings.votes_replication,
         "topic_config": copies,
         "broadcast_config": copies,
-        "queues": {VOTES_QUEUE: {"config": _BATCH_TOPIC}},
+        # Kafka spreads partitions evenly over workers, whatever is in them: were these as many as the votes', half of
+        # the workers would have nothing but them, and the other half all of the counting.
+        "queues": {VOTES_QUEUE: {"config": _BATCH_TOPIC}, PERIODIC_QUEUE: {"partitions": 1}},
     }
