@@ -18,6 +18,11 @@ from tasks.dead_letters import DeadLettersUnavailable
 from tasks.kafka_transport.worker import install_worker_signals
 from tasks.resources import Resources
 
+
+class KafkaDidNotAnswer(Exception):
+    """The task comes again. In place of Kafka's own error, which cannot be pickled and so not leave the process."""
+
+
 _SCHEDULE = {
     messages.REFRESH_LEADERBOARD: 1.0,
     messages.ANNOUNCE_CLOSED: 1.0,
@@ -46,7 +51,7 @@ def _add_tasks(app: Celery, settings: Settings) -> None:
     resources = Resources(settings)
     last_entries: list[tuple[Entry, ...]] = [()]
     # What passes by itself leaves no trace in the log.
-    away = (psycopg.OperationalError, DeadLettersUnavailable, KafkaException)
+    away = (psycopg.OperationalError, DeadLettersUnavailable, KafkaDidNotAnswer)
 
     @app.task(name=messages.RECORD_VOTES, throws=away)
     def record_votes(batch: str, topics: dict[str, str]) -> None:
@@ -70,7 +75,10 @@ def _add_tasks(app: Celery, settings: Settings) -> None:
         """Tells of polls that closed, and of those that are final."""
         connection = resources.connect()
         resources.publisher.results(closing.announce(connection))
-        closing.seal(connection, resources.topics, settings.allowed_skew)
+        try:
+            closing.seal(connection, resources.topics, settings.allowed_skew)
+        except KafkaException as error:
+            raise KafkaDidNotAnswer(str(error)) from error
         resources.publisher.results(closing.finalise(connection))
 
     @app.task(name=messages.RECONCILE, throws=away)

@@ -15,6 +15,13 @@ A = TypeVar("A")
 
 _TIMEOUT = 10.0
 
+_STALE = (
+    KafkaError._NOENT,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+)
+
 
 class TopicMissing(Exception):
     """Kafka has no topic of this name."""
@@ -36,7 +43,8 @@ class Topics:
     """
 
     def __init__(self, broker: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": broker, "log_level": 2, "reconnect.backoff.max.ms": 1000})
+        self._config = {"bootstrap.servers": broker, "log_level": 2, "reconnect.backoff.max.ms": 1000}
+        self._admin = AdminClient(self._config)
 
     def create(self, topic: str, partitions: int, replication: int, min_insync: int) -> bool:
         """Makes a topic for votes. False where it is there already."""
@@ -80,11 +88,12 @@ class Topics:
         try:
             return self._ask_offsets(wanted)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError._NOENT:
+            if error.args[0].code() not in _STALE:
                 raise
-        # A client that asked for a topic too early believes for many minutes that it is not there, if it knew
-        # another one before (librdkafka 2.16: the other's expiry comes first). To list them all corrects that.
-        self._admin.list_topics(timeout=_TIMEOUT)
+        # What a client once knew it goes on to believe (librdkafka 2.16): for many minutes that a topic is not there,
+        # which it asked for too early, and for good the leader's epoch of before another broker took over. A new
+        # client knows nothing.
+        self._admin = AdminClient(self._config)
         return self._ask_offsets(wanted)
 
     def _ask_offsets(self, wanted: dict[TopicPartition, OffsetSpec]) -> dict[int, int]:
