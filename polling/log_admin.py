@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
+import psycopg
+
 from polling.core.positions import MAX_GENERATION
 from polling.settings import Settings
 from polling.store.frontier import FrontierStore
 from polling.store.rows import Generation
-from polling.vote_log import DEAD_TOPIC, VOTES_TOPIC, Topics
+from polling.vote_log import DEAD_TOPIC, VOTES_TOPIC, LogTopic, TopicMissing, Topics
+
+_QUIET = 60.0
+"""Seconds without a new record after which nobody seems to write to an older generation any more."""
 
 
 class LogAdminError(Exception):
@@ -70,3 +77,72 @@ def adopt(store: FrontierStore, kafka: Topics, topic_name: str) -> Generation:
             store.retire_generation(known.number)
     store.add_generation(generation, [starts[partition] for partition in range(topic.partitions)])
     return generation
+
+
+def grow(settings: Settings, store: FrontierStore, kafka: Topics, partitions: int) -> Generation:
+    """Makes a topic with so many partitions, under the next free name, and takes it as the newest generation.
+
+    Raises:
+        LogAdminError: there was no generation yet, or somebody else adds one at the same time.
+    """
+    if not store.generations_ever():
+        raise LogAdminError("There is no vote log yet. `polling topics create` makes one.")
+    number = store.generations_ever() + 1
+    taken = store.topics_ever()
+    name = f"{VOTES_TOPIC}.{number}"
+    while name in taken or not kafka.create(name, partitions, settings.votes_replication, settings.votes_min_insync):
+        number += 1
+        name = f"{VOTES_TOPIC}.{number}"
+    try:
+        return adopt(store, kafka, name)
+    except psycopg.errors.UniqueViolation as error:
+        raise LogAdminError(
+            f"Somebody else added a generation just now. `polling topics adopt {name}` adds this one too, or delete it."
+        ) from error
+
+
+def retire(store: FrontierStore, kafka: Topics, number: int, *, force: bool) -> int | None:
+    """Ends the reading of a generation; answers how many of its records are given up uncounted, None where Kafka does
+    not have its log any more.
+
+    Raises:
+        LogAdminError: there is no such generation; or it may still hold votes that must be counted, or get some, and
+            this is not to be forced.
+    """
+    generations = {known.number: known for known in store.generations()}
+    generation = generations.get(number)
+    if generation is None:
+        raise LogAdminError(f"There is no generation {number} that is read. `polling topics show` lists them.")
+    why = None
+    if number == max(generations):
+        why = "is the newest, which votes are written to. `polling topics grow` makes another one first"
+    left = _uncounted(store, kafka, generation)
+    if why is None and left is None:
+        why = "is not in Kafka as it was counted, so that nobody can say what is not counted of it"
+    elif why is None and left:
+        why = f"has {left} records that are not counted yet"
+    elif why is None and (age := _silence(kafka, generation)) < _QUIET:
+        why = (
+            f"was written to {max(0.0, age):.0f} s ago: some process may not have heard of the newer one. Wait a minute"
+        )
+    if why is not None and not force:
+        raise LogAdminError(f"Generation {number} {why}. `--force` retires it all the same.")
+    store.retire_generation(number)
+    return left
+
+
+def _uncounted(store: FrontierStore, kafka: Topics, generation: Generation) -> int | None:
+    try:
+        if kafka.describe(generation.topic) != LogTopic(*generation[1:]):
+            return None
+    except TopicMissing:
+        return None
+    ends = kafka.ends(generation.topic, range(generation.partitions))
+    frontiers = store.frontiers()
+    lags = [end - frontiers.get((generation.number, partition), 0) for partition, end in ends.items()]
+    return sum(lags) if min(lags) >= 0 else None
+
+
+def _silence(kafka: Topics, generation: Generation) -> float:
+    """Seconds since the newest record was written."""
+    return time.time() - max(kafka.newest_times(generation.topic, range(generation.partitions)).values()) / 1000

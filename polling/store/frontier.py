@@ -49,6 +49,10 @@ class FrontierStore:
         """Those that are read, the newest last."""
         return [Generation(*row) for row in self._run("generations")]
 
+    def topics_ever(self) -> set[str]:
+        """The names of all topics that are or were generations."""
+        return {name for (name,) in self._run("topics_ever")}
+
     def generations_ever(self) -> int:
         """The greatest number that a generation ever had; 0 where there was none."""
         return int(self._run("generations_ever")[0][0])

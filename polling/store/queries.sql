@@ -131,6 +131,10 @@ SELECT number, topic, cluster_id, topic_id, partitions FROM generations WHERE re
 -- How many generations there ever were. Only reads.
 SELECT coalesce(max(number), 0) FROM generations
 
+-- name: topics_ever
+-- The names of all topics that are or were generations of the vote log. Only reads.
+SELECT DISTINCT topic FROM generations
+
 -- name: add_generation
 -- Records a topic as a generation, and a frontier for each of its partitions. A topic id is recorded once.
 WITH added AS (
@@ -185,8 +189,8 @@ SELECT generation, partition, first, next FROM lost_ranges WHERE acknowledged_at
 UPDATE lost_ranges SET acknowledged_at = clock_timestamp() WHERE acknowledged_at IS NULL
 
 -- name: batch_state
--- Asked by a task before it counts: whether all its ranges are counted already, and whether somebody waits to close
--- one of its polls. Only reads.
+-- Asked by a task before it counts: whether all its ranges are counted already, whether somebody waits to close one
+-- of its polls, and whether their numbers are still theirs: after a restored backup they may be other polls'. Only reads.
 SELECT (SELECT bool_and(
             EXISTS (SELECT FROM frontiers f
                     WHERE f.generation = r.generation AND f.partition = r.partition AND f.next >= r.next)
@@ -194,7 +198,9 @@ SELECT (SELECT bool_and(
                        AND c.first <= r.first AND c.next >= r.next))
         FROM unnest(%(generations)s::smallint[], %(partitions)s::int[], %(firsts)s::bigint[], %(nexts)s::bigint[])
             AS r (generation, partition, first, next)),
-       EXISTS (SELECT FROM polls WHERE number = ANY(%(polls)s) AND closing)
+       coalesce(bool_or(p.closing), false), count(p.number) = count(*)
+FROM unnest(%(polls)s::bigint[], %(ids)s::text[]) AS named (number, id)
+LEFT JOIN polls p ON p.number = named.number AND p.id = named.id
 
 -- name: poll_shapes
 -- The numbers of polls and how many options each has; neither ever changes, so that tasks may keep them. Only reads.

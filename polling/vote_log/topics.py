@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import NamedTuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, NewTopic, OffsetSpec
 
-from polling.vote_log.config import topic_config
+from polling.vote_log.config import LATER_TOPIC, VOTES_TOPIC, topic_config
 
 A = TypeVar("A")
 
@@ -67,6 +67,11 @@ class Topics:
         cluster = _answer(self._admin.describe_cluster(request_timeout=_TIMEOUT))
         return LogTopic(topic, str(cluster.cluster_id), str(found.topic_id), len(found.partitions))
 
+    def vote_topics(self) -> set[str]:
+        """The topics that are named like generations of the vote log."""
+        names = self._admin.list_topics(timeout=_TIMEOUT).topics
+        return {name for name in names if name == VOTES_TOPIC or LATER_TOPIC.fullmatch(name)}
+
     def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """The offset after the newest record of each partition."""
         return self._offsets(topic, partitions, OffsetSpec.latest())
@@ -75,21 +80,40 @@ class Topics:
         """The offset of the oldest record that each partition still has."""
         return self._offsets(topic, partitions, OffsetSpec.earliest())
 
+    def newest_times(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """When the newest record of each partition was written, in milliseconds since 1970; -1 where there is none."""
+        wanted = {TopicPartition(topic, partition): OffsetSpec.max_timestamp() for partition in partitions}
+        return {where.partition: found.timestamp for where, found in self._ask(wanted).items()}
+
+    def first_since(self, topic: str, partitions: Iterable[int], time: int) -> dict[int, int]:
+        """The offset of the first record of each partition that was written at this time (milliseconds since 1970) or
+        after it; -1 where there is none."""
+        return self._offsets(topic, partitions, OffsetSpec.for_timestamp(time))
+
+    def delete_before(self, topic: str, offsets: Mapping[int, int]) -> None:
+        """Deletes the records of each partition that lie before its offset, for good."""
+        wanted = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        for future in self._admin.delete_records(wanted, request_timeout=_TIMEOUT).values():
+            _answer(future)
+
     def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
-        wanted = {TopicPartition(topic, partition): spec for partition in partitions}
+        found = self._ask({TopicPartition(topic, partition): spec for partition in partitions})
+        return {where.partition: one.offset for where, one in found.items()}
+
+    def _ask(self, wanted: dict[TopicPartition, OffsetSpec]) -> dict[TopicPartition, ListOffsetsResultInfo]:
         try:
-            return self._ask_offsets(wanted)
+            return self._ask_once(wanted)
         except KafkaException as error:
             if error.args[0].code() != KafkaError._NOENT:
                 raise
         # A client that asked for a topic too early believes for many minutes that it is not there, if it knew
         # another one before (librdkafka 2.16: the other's expiry comes first). To list them all corrects that.
         self._admin.list_topics(timeout=_TIMEOUT)
-        return self._ask_offsets(wanted)
+        return self._ask_once(wanted)
 
-    def _ask_offsets(self, wanted: dict[TopicPartition, OffsetSpec]) -> dict[int, int]:
+    def _ask_once(self, wanted: dict[TopicPartition, OffsetSpec]) -> dict[TopicPartition, ListOffsetsResultInfo]:
         futures = self._admin.list_offsets(wanted, request_timeout=_TIMEOUT)
-        return {where.partition: _answer(future).offset for where, future in futures.items()}
+        return {where: _answer(future) for where, future in futures.items()}
 
 
 def _answer(future: Future[A]) -> A:
