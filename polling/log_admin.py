@@ -113,22 +113,25 @@ def retire(store: FrontierStore, kafka: Topics, number: int, *, force: bool) -> 
     generation = generations.get(number)
     if generation is None:
         raise LogAdminError(f"There is no generation {number} that is read. `polling topics show` lists them.")
-    why = None
-    if number == max(generations):
-        why = "is the newest, which votes are written to. `polling topics grow` makes another one first"
     left = _uncounted(store, kafka, generation)
-    if why is None and left is None:
-        why = "is not in Kafka as it was counted, so that nobody can say what is not counted of it"
-    elif why is None and left:
-        why = f"has {left} records that are not counted yet"
-    elif why is None and (age := _silence(kafka, generation)) < _QUIET:
-        why = (
-            f"was written to {max(0.0, age):.0f} s ago: some process may not have heard of the newer one. Wait a minute"
-        )
-    if why is not None and not force:
+    if not force and (why := _needed(kafka, generation, left, newest=max(generations))):
         raise LogAdminError(f"Generation {number} {why}. `--force` retires it all the same.")
     store.retire_generation(number)
     return left
+
+
+def _needed(kafka: Topics, generation: Generation, left: int | None, newest: int) -> str | None:
+    """Why it had better be read on."""
+    if generation.number == newest:
+        return "is the newest, which votes are written to: `polling topics grow` makes another one first"
+    if left is None:
+        return "is not in Kafka as it was counted, so that nobody can say what is not counted of it"
+    if left:
+        return f"has {left} records that are not counted yet"
+    newest_time = max(kafka.newest_times(generation.topic, range(generation.partitions)).values())
+    if time.time() - newest_time / 1000 < _QUIET:
+        return f"was written to in the last {_QUIET:.0f} s: somebody may not have heard of the newer one yet"
+    return None
 
 
 def _uncounted(store: FrontierStore, kafka: Topics, generation: Generation) -> int | None:
@@ -141,8 +144,3 @@ def _uncounted(store: FrontierStore, kafka: Topics, generation: Generation) -> i
     frontiers = store.frontiers()
     lags = [end - frontiers.get((generation.number, partition), 0) for partition, end in ends.items()]
     return sum(lags) if min(lags) >= 0 else None
-
-
-def _silence(kafka: Topics, generation: Generation) -> float:
-    """Seconds since the newest record was written."""
-    return time.time() - max(kafka.newest_times(generation.topic, range(generation.partitions)).values()) / 1000

@@ -106,7 +106,7 @@ def adopt(topic: str) -> None:
 def grow(partitions: int) -> None:
     """Move the vote log to a new topic, with more partitions, while votes come in.
 
-    Makes the topic votes.2 (or whatever name is next), which is the newest generation from then on. The older are read on.
+    Makes the topic votes.2 (or whatever name is next), the newest generation from then on; the others are read on.
 
     \b
     Example:

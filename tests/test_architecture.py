@@ -36,6 +36,14 @@ ROOMS: dict[str, set[str]] = {
         "polling.vote_log",
         "polling.waiting",
     },
+    "polling.log_recount": {"polling.core", "polling.store", "polling.vote_log"},
+    "polling.recount_cli": {
+        "polling.configured",
+        "polling.log_recount",
+        "polling.settings",
+        "polling.store",
+        "polling.vote_log",
+    },
     "polling.local": {"polling.settings"},
     "polling.web": set(),
     "polling.api": {
@@ -62,6 +70,7 @@ EXCEPTIONS: dict[str, set[str]] = {
         "polling.configured",
         "polling.local.up",
         "polling.log_cli",
+        "polling.recount_cli",
         "polling.store",
         "polling.waiting",
         "bridge.main",
