@@ -11,6 +11,7 @@ import click
 
 from polling import __version__, settings
 from polling.configured import configured_for
+from polling.dead_cli import dead
 from polling.log_cli import topics
 from polling.recount_cli import reconcile, recount
 from polling.telemetry import serving
@@ -166,7 +167,7 @@ def version() -> None:
     click.echo(__version__)
 
 
-for command in (topics, recount, reconcile):
+for command in (topics, dead, recount, reconcile):
     cli.add_command(command)
 
 

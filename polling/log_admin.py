@@ -10,7 +10,7 @@ from polling.core.positions import MAX_GENERATION
 from polling.settings import Settings
 from polling.store.frontier import FrontierStore
 from polling.store.rows import Generation
-from polling.vote_log import DEAD_TOPIC, VOTES_TOPIC, LogTopic, TopicMissing, Topics
+from polling.vote_log import DEAD_TOPIC, VOTES_TOPIC, LogTopic, Topics
 
 _QUIET = 60.0
 """Seconds without a new record after which nobody seems to write to an older generation any more."""
@@ -59,6 +59,7 @@ def adopt(store: FrontierStore, kafka: Topics, topic_name: str) -> Generation:
         raise LogAdminError(f"There were {MAX_GENERATION} generations, which is all there can be.")
     starts = kafka.starts(topic_name, range(topic.partitions))
     frontiers = store.frontiers()
+    continued = None
     for known in store.generations():
         if known.topic_id == topic.topic_id and known.partitions == topic.partitions:
             ends = kafka.ends(topic_name, range(topic.partitions))
@@ -69,13 +70,14 @@ def adopt(store: FrontierStore, kafka: Topics, topic_name: str) -> Generation:
                 f"and `polling topics retire {known.number}`."
             )
         if known.topic_id == topic.topic_id:
+            continued = known.number
             for partition in range(known.partitions):
                 starts[partition] = max(starts[partition], frontiers.get((known.number, partition), 0))
     generation = Generation(number, *topic)
-    for known in store.generations():
-        if known.topic == topic_name:
-            store.retire_generation(known.number)
-    store.add_generation(generation, [starts[partition] for partition in range(topic.partitions)])
+    replaced = [known.number for known in store.generations() if known.topic == topic_name]
+    store.add_generation(
+        generation, [starts[partition] for partition in range(topic.partitions)], replaced=replaced, continued=continued
+    )
     return generation
 
 
@@ -135,10 +137,7 @@ def _needed(kafka: Topics, generation: Generation, left: int | None, newest: int
 
 
 def _uncounted(store: FrontierStore, kafka: Topics, generation: Generation) -> int | None:
-    try:
-        if kafka.describe(generation.topic) != LogTopic(*generation[1:]):
-            return None
-    except TopicMissing:
+    if not kafka.has(LogTopic(*generation[1:])):
         return None
     ends = kafka.ends(generation.topic, range(generation.partitions))
     frontiers = store.frontiers()

@@ -14,7 +14,7 @@ from polling.core.recounting import LogRecount
 from polling.store.log_snapshot import Snapshot
 from polling.store.recounting import Recount
 from polling.store.rows import Generation
-from polling.vote_log import LogReader, LogTopic, TopicMissing, Topics, as_slice
+from polling.vote_log import LogReader, LogTopic, Topics, as_slice
 
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
@@ -52,7 +52,7 @@ def plan(snapshot: Snapshot, kafka: Topics, reader: LogReader) -> Plan:
     for generation, retired_at in snapshot.generations:
         gone = retired_at or _FOR_EVER
         partitions = range(generation.partitions)
-        there = _is_there(kafka, generation)
+        there = kafka.has(LogTopic(*generation[1:]))
         starts = kafka.starts(generation.topic, partitions) if there else {}
         ends = kafka.ends(generation.topic, partitions) if there else {}
         readings: list[Ranges] = []
@@ -76,13 +76,6 @@ def plan(snapshot: Snapshot, kafka: Topics, reader: LogReader) -> Plan:
                 readings[number][partition] = one
         made.readings += [(generation, reading) for reading in readings]
     return made
-
-
-def _is_there(kafka: Topics, generation: Generation) -> bool:
-    try:
-        return kafka.describe(generation.topic)[:3] == LogTopic(*generation[1:])[:3]
-    except TopicMissing:
-        return False
 
 
 def _time_of_first(reader: LogReader, generation: Generation, partition: int, start: int, end: int) -> datetime | None:

@@ -13,7 +13,7 @@ from polling.core.leaderboard import MAX_ENTRIES, Entry
 from polling.settings import Settings
 from polling.store.queries import query
 from polling.store.rows import to_leaderboard
-from tasks import closing, messages, reconciling
+from tasks import closing, housekeeping, messages, reconciling
 from tasks.dead_letters import DeadLettersUnavailable
 from tasks.kafka_transport.worker import install_worker_signals
 from tasks.resources import Resources
@@ -22,6 +22,7 @@ _SCHEDULE = {
     messages.REFRESH_LEADERBOARD: 1.0,
     messages.ANNOUNCE_CLOSED: 1.0,
     messages.RECONCILE: 60.0,
+    messages.DELETE_OLD_RECORDS: 600.0,
 }
 """Seconds between two runs of each periodic task. A run that waited for longer than that is dropped."""
 
@@ -77,3 +78,8 @@ def _add_tasks(app: Celery, settings: Settings) -> None:
     def reconcile() -> int:
         """Holds some tallies against a recount."""
         return reconciling.reconcile_sample(resources.connect())
+
+    @app.task(name=messages.DELETE_OLD_RECORDS, throws=away)
+    def delete_old_records() -> int:
+        """Deletes what is counted and old from the log."""
+        return housekeeping.delete_old_records(resources.connect(), resources.topics, settings.log_retention_days)

@@ -36,6 +36,7 @@ ROOMS: dict[str, set[str]] = {
         "polling.vote_log",
         "polling.waiting",
     },
+    "polling.dead_cli": {"polling.configured", "polling.settings", "polling.store", "polling.vote_log"},
     "polling.log_recount": {"polling.core", "polling.store", "polling.vote_log"},
     "polling.recount_cli": {
         "polling.configured",
@@ -69,6 +70,7 @@ EXCEPTIONS: dict[str, set[str]] = {
         "polling.api.app",
         "polling.configured",
         "polling.local.up",
+        "polling.dead_cli",
         "polling.log_cli",
         "polling.recount_cli",
         "polling.store",

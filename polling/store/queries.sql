@@ -144,6 +144,13 @@ WITH added AS (
 INSERT INTO frontiers (generation, partition, next)
 SELECT added.number, f.partition - 1, f.next FROM added, unnest(%(starts)s::bigint[]) WITH ORDINALITY AS f (next, partition)
 
+-- name: continue_ends
+-- What a topic still holds uncounted is counted as another generation's from now on: where counting ends for a closed
+-- poll holds there, too. In the transaction that adds the generation; not run twice.
+UPDATE polls SET ends = ends || ARRAY(
+    SELECT (%(number)s::bigint << 56) | (e & 72057594037927935) FROM unnest(ends) AS e WHERE e >> 56 = %(continued)s)
+WHERE ends IS NOT NULL AND NOT final AND deleted_at IS NULL
+
 -- name: retire_generation
 -- The log's older topic is read no more. A second run changes nothing.
 UPDATE generations SET retired_at = clock_timestamp() WHERE number = %(number)s AND retired_at IS NULL

@@ -67,6 +67,15 @@ class Topics:
         cluster = _answer(self._admin.describe_cluster(request_timeout=_TIMEOUT))
         return LogTopic(topic, str(cluster.cluster_id), str(found.topic_id), len(found.partitions))
 
+    def has(self, known: LogTopic, *, grown: bool = True) -> bool:
+        """Whether Kafka has this very topic, not another one under its name. It may have more partitions by now, where
+        it may have `grown`."""
+        try:
+            found = self.describe(known.topic)
+        except TopicMissing:
+            return False
+        return found == known or (grown and found[:3] == known[:3])
+
     def vote_topics(self) -> set[str]:
         """The topics that are named like generations of the vote log."""
         names = self._admin.list_topics(timeout=_TIMEOUT).topics
