@@ -14,11 +14,11 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from bench import fan_out, http_accept, latency, log_to_counted, report
+from bench import fan_out, http_accept, latency, log_to_counted, recounting, report
 from bench.system import BenchError
 from polling.local.errors import LocalError
 
-PARTS = ("http", "log", "latency", "fan-out")
+PARTS = ("http", "log", "latency", "fan-out", "recount")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,6 +40,7 @@ def main(only: tuple[str, ...], votes: int, quick: bool) -> None:
         "http": lambda: http_accept.measure(seconds=2 if quick else 10, rounds=1 if quick else 2),
         "log": lambda: log_to_counted.measure(votes=votes),
         "latency": lambda: latency.measure(rate=500, seconds=4 if quick else 20),
+        "recount": lambda: recounting.measure(votes=votes),
         "fan-out": lambda: fan_out.measure(sockets=200 if quick else 1000, seconds=2 if quick else 5),
     }
     console = Console(stderr=True)

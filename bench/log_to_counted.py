@@ -32,7 +32,7 @@ def measure(*, votes: int) -> Part:
         pipeline = system.create_poll("Through log, bridge and worker?", OPTIONS)
         before, after = (system.create_poll(f"By the bare statement, {when}?", OPTIONS) for when in ("before", "after"))
         system.stop("api")
-        _produce(system, pipeline, votes)
+        produce(system, pipeline, votes)
         bare = [_count_bare(system, before, votes // 2)]
         samples, cpu = _let_go(system, pipeline, votes)
         system.wait_until_counted()
@@ -52,7 +52,7 @@ def measure(*, votes: int) -> Part:
     return Part(f"log to counted: {votes:,} votes, {WORKER_PROCESSES} worker processes", figures, raw)
 
 
-def _produce(system: System, poll: str, votes: int) -> None:
+def produce(system: System, poll: str, votes: int) -> None:
     """Writes the votes as the door would."""
     failures: list[object] = []
     producer = Producer({**producer_config(system.settings.kafka_broker), "message.timeout.ms": 60_000})

@@ -40,6 +40,11 @@ class Window:
         return sum(not flight.heard for flight in self._flights)
 
     @property
+    def ranges(self) -> list[Covered]:
+        """What all batches in flight cover."""
+        return [one for flight in self._flights for one in flight.ranges]
+
+    @property
     def records(self) -> int:
         return sum(flight.records for flight in self._flights)
 

@@ -22,6 +22,15 @@ def fold(frontiers: Mapping[Place, int], covered: Iterable[Covered]) -> dict[Pla
     return moved
 
 
+def set_back(
+    handed: Mapping[Place, int], frontiers: Mapping[Place, int], covered: Iterable[Covered], flying: Iterable[Covered]
+) -> list[Place]:
+    """The partitions of which something was handed out that is neither counted nor under way any more: PostgreSQL holds
+    less than it did. `handed` says up to which offset each was handed out since it is read here."""
+    reached = {**frontiers, **fold(frontiers, [*covered, *flying])}
+    return [place for place, before in handed.items() if reached.get(place, before) < before]
+
+
 def is_covered(wanted: Covered, frontiers: Mapping[Place, int], covered: Iterable[Covered]) -> bool:
     """Whether a range lies wholly behind the frontier or within ranges that are counted."""
     place = (wanted.generation, wanted.partition)

@@ -64,6 +64,11 @@ class Gatherer:
             part.next = position
 
     @property
+    def handed(self) -> dict[Place, int]:
+        """Up to where each partition was taken into batches."""
+        return {place: part.first for place, part in self._parts.items()}
+
+    @property
     def waiting(self) -> bool:
         """Whether there is anything to hand out: records, or a position that moved without any."""
         return self.records > 0 or any(part.next > part.first for part in self._parts.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from polling.core.votes import Covered
 from polling.store.frontier import Place
@@ -22,8 +22,11 @@ class LogState:
     missing: tuple[str, ...] = ()
 
 
-def inspect(kafka: Topics, generations: list[Generation], frontiers: Mapping[Place, int]) -> LogState:
-    """Asks Kafka about each generation's topic.
+def inspect(
+    kafka: Topics, generations: list[Generation], frontiers: Mapping[Place, int], ever: Collection[str] | None = None
+) -> LogState:
+    """Asks Kafka about each generation's topic. Where `ever` names all topics that ever were generations, it looks for
+    topics of votes as well that are none.
 
     Raises:
         confluent_kafka.KafkaException: Kafka does not answer.
@@ -54,13 +57,23 @@ def inspect(kafka: Topics, generations: list[Generation], frontiers: Mapping[Pla
             frontier = frontiers.get((generation.number, partition), 0)
             if start > frontier:
                 lost.append(Covered(generation.number, partition, frontier, start))
+    if ever is not None:
+        complaints += [_unrecorded(topic) for topic in sorted(kafka.vote_topics().difference(ever))]
     return LogState(readable, tuple(complaints), tuple(lost), tuple(missing))
+
+
+def _unrecorded(topic: str) -> str:
+    return (
+        f"Kafka has a topic {topic}, which is no generation of the vote log, as where PostgreSQL was restored from an "
+        f"older backup. `polling topics adopt {topic}` takes it; if nobody ever voted there, delete it."
+    )
 
 
 def _missing(generation: Generation) -> str:
     return (
         f"Kafka has no topic {generation.topic}, which is generation {generation.number} of the vote log. "
-        f"`polling topics retire {generation.number}` gives it up, with all that is not counted."
+        f"`polling topics grow` makes a new one; `polling topics retire {generation.number} --force` gives this one "
+        "up, with all that is not counted."
     )
 
 
@@ -83,7 +96,8 @@ def _shrunk(generation: Generation, ends: Mapping[int, int], frontiers: Mapping[
         frontier = frontiers.get((generation.number, partition), 0)
         if end < frontier:
             return (
-                f"Partition {partition} of {generation.topic} ends at {end}, but was counted up to {frontier}: "
-                f"the log lost records. `polling topics adopt {generation.topic}` takes it as a new generation."
+                f"Partition {partition} of {generation.topic} ends at {end}, but was counted up to {frontier}: the log "
+                f"lost records. `polling topics grow` makes a new one; `polling topics retire {generation.number} "
+                "--force` gives this one up."
             )
     return None

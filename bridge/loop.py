@@ -12,7 +12,7 @@ from collections.abc import Callable
 from confluent_kafka import KafkaException
 
 from bridge.flights import Flight, Window
-from bridge.folding import is_covered
+from bridge.folding import is_covered, set_back
 from bridge.gathering import Gatherer
 from bridge.log_state import LogState
 from bridge.progress import Progress
@@ -129,8 +129,7 @@ class Bridge:
             self._reader.subscribe(topics)
         elif self._reader.out_of_range and self._progress.known.log_state is not self._misread:
             self._misread = self._progress.known.log_state  # once for each look at the log
-            self._reader.subscribe({})
-            self._reader.subscribe(topics)
+            self._read_again()
 
     def _land(self) -> None:
         heard = self._progress.heard
@@ -141,6 +140,19 @@ class Bridge:
             return
         self._reads = known.reads
         self._window.land(lambda wanted: is_covered(wanted, known.frontiers, known.covered))
+        gone = set_back(self._gatherer.handed, known.frontiers, known.covered, self._window.ranges)
+        if gone:
+            log.error(
+                "PostgreSQL holds less than it did, as after a restored backup: the log is read again from there",
+                partitions=[f"{generation}/{partition}" for generation, partition in gone],
+            )
+            self._read_again()
+
+    def _read_again(self) -> None:
+        """Every partition from the frontier on, as if the bridge had just started."""
+        topics = self._reader.topics
+        self._reader.subscribe({})
+        self._reader.subscribe(topics)
 
     def _wait_for_room(self, now: float) -> None:
         """Does not read for a moment. From a few seconds on it pauses the partitions to stay in the group; not at once,

@@ -19,6 +19,7 @@ from bridge.folding import fold
 from bridge.log_state import LogState, inspect
 from polling.core.votes import Covered
 from polling.store.frontier import FrontierStore, Place
+from polling.store.rows import Generation
 from polling.telemetry import logger, metrics
 from polling.vote_log import Topics
 
@@ -116,23 +117,26 @@ class Progress:
         assert self._store is not None
         now = self._last_read = time.monotonic()
         self._unread = False
-        covered = self._store.covered()  # before the frontiers: what another bridge folds meanwhile shows there
+        generations = None
+        if now - self._last_inspected >= _INSPECT_EVERY:
+            generations = self._store.generations()  # before the frontiers: a new one has its own there
+        covered = self._store.covered()  # before them, too: what another bridge folds meanwhile shows there
         frontiers = self._store.frontiers()
         moved = fold(frontiers, covered)
         if moved:
             self._store.advance(moved)
         frontiers.update(moved)
         log_state = self.known.log_state
-        if now - self._last_inspected >= _INSPECT_EVERY:
-            log_state = self._inspect(frontiers)
+        if generations is not None:
+            log_state = self._inspect(generations, frontiers)
             self._last_inspected = now
         self.known = Known(frontiers, tuple(covered), log_state, self.known.reads + 1)
         self.reachable = True
 
-    def _inspect(self, frontiers: Mapping[Place, int]) -> LogState:
+    def _inspect(self, generations: list[Generation], frontiers: Mapping[Place, int]) -> LogState:
         assert self._store is not None
         try:
-            state = inspect(self._kafka, self._store.generations(), frontiers)
+            state = inspect(self._kafka, generations, frontiers, self._store.topics_ever())
         except KafkaException as error:
             log.warning("waiting for Kafka", error=str(error.args[0]))
             return self.known.log_state
@@ -142,7 +146,9 @@ class Progress:
             self._missing_since = self._missing_since or time.monotonic()
             log.warning("waiting for Kafka", topics=state.missing)
             return self.known.log_state
-        for lost in state.lost:
+        # What was counted while Kafka was asked may have been deleted by then, as it should.
+        counted = self._store.frontiers() if state.lost else {}
+        for lost in (one for one in state.lost if counted.get((one.generation, one.partition), 0) < one.next):
             self._store.record_lost(lost)
             log.error(
                 "the log lost records before they were counted",

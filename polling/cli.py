@@ -11,7 +11,9 @@ import click
 
 from polling import __version__, settings
 from polling.configured import configured_for
+from polling.dead_cli import dead
 from polling.log_cli import topics
+from polling.recount_cli import reconcile, recount
 from polling.telemetry import serving
 
 
@@ -139,37 +141,6 @@ def migrate() -> None:
 
 
 @cli.command()
-@click.argument("poll", required=False)
-def recount(poll: str | None) -> None:
-    """Recount POLL, or every poll, from its stored ballots. Exits with 1 where a tally differs.
-
-    \b
-    Example:
-      polling recount
-      polling recount 0h4cq8z9m2k7v5x1t3s6
-    """
-    configured = configured_for("recount")
-    import psycopg
-    from rich.progress import track
-
-    from polling.store.recounting import polls
-    from polling.store.recounting import recount as recount_one
-
-    with psycopg.connect(configured.database_url, autocommit=True, connect_timeout=5) as connection:
-        chosen = list(polls(connection, poll))
-        if poll is not None and not chosen:
-            raise click.ClickException(f"There is no poll {poll}.")
-        shown = track(chosen, "Recounting", disable=not sys.stderr.isatty())
-        results = [recount_one(connection, number, poll_id) for number, poll_id in shown]
-    differing = [one for one in results if not one.agrees]
-    for one in differing:
-        click.echo(f"{one.poll_id}: the tally says {one.counts} (total {one.total}), the ballots {one.recounted}")
-    votes = sum(sum(one.recounted) for one in results)
-    click.echo(f"{len(results)} polls with {votes} votes recounted, {len(differing)} differ.")
-    sys.exit(1 if differing else 0)
-
-
-@cli.command()
 @click.argument("url")
 def health(url: str) -> None:
     """Ask URL; exit with 0 where it answers 2xx. For health checks of containers.
@@ -196,7 +167,8 @@ def version() -> None:
     click.echo(__version__)
 
 
-cli.add_command(topics)
+for command in (topics, dead, recount, reconcile):
+    cli.add_command(command)
 
 
 def main() -> None:

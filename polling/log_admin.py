@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
+import psycopg
+
 from polling.core.positions import MAX_GENERATION
 from polling.settings import Settings
 from polling.store.frontier import FrontierStore
 from polling.store.rows import Generation
-from polling.vote_log import DEAD_TOPIC, VOTES_TOPIC, Topics
+from polling.vote_log import DEAD_TOPIC, VOTES_TOPIC, LogTopic, Topics
+
+_QUIET = 60.0
+"""Seconds without a new record after which nobody seems to write to an older generation any more."""
 
 
 class LogAdminError(Exception):
@@ -52,6 +59,7 @@ def adopt(store: FrontierStore, kafka: Topics, topic_name: str) -> Generation:
         raise LogAdminError(f"There were {MAX_GENERATION} generations, which is all there can be.")
     starts = kafka.starts(topic_name, range(topic.partitions))
     frontiers = store.frontiers()
+    continued = None
     for known in store.generations():
         if known.topic_id == topic.topic_id and known.partitions == topic.partitions:
             ends = kafka.ends(topic_name, range(topic.partitions))
@@ -62,11 +70,76 @@ def adopt(store: FrontierStore, kafka: Topics, topic_name: str) -> Generation:
                 f"and `polling topics retire {known.number}`."
             )
         if known.topic_id == topic.topic_id:
+            continued = known.number
             for partition in range(known.partitions):
                 starts[partition] = max(starts[partition], frontiers.get((known.number, partition), 0))
     generation = Generation(number, *topic)
-    for known in store.generations():
-        if known.topic == topic_name:
-            store.retire_generation(known.number)
-    store.add_generation(generation, [starts[partition] for partition in range(topic.partitions)])
+    replaced = [known.number for known in store.generations() if known.topic == topic_name]
+    store.add_generation(
+        generation, [starts[partition] for partition in range(topic.partitions)], replaced=replaced, continued=continued
+    )
     return generation
+
+
+def grow(settings: Settings, store: FrontierStore, kafka: Topics, partitions: int) -> Generation:
+    """Makes a topic with so many partitions, under the next free name, and takes it as the newest generation.
+
+    Raises:
+        LogAdminError: there was no generation yet, or somebody else adds one at the same time.
+    """
+    if not store.generations_ever():
+        raise LogAdminError("There is no vote log yet. `polling topics create` makes one.")
+    number = store.generations_ever() + 1
+    taken = store.topics_ever()
+    name = f"{VOTES_TOPIC}.{number}"
+    while name in taken or not kafka.create(name, partitions, settings.votes_replication, settings.votes_min_insync):
+        number += 1
+        name = f"{VOTES_TOPIC}.{number}"
+    try:
+        return adopt(store, kafka, name)
+    except psycopg.errors.UniqueViolation as error:
+        raise LogAdminError(
+            f"Somebody else added a generation just now. `polling topics adopt {name}` adds this one too, or delete it."
+        ) from error
+
+
+def retire(store: FrontierStore, kafka: Topics, number: int, *, force: bool) -> int | None:
+    """Ends the reading of a generation; answers how many of its records are given up uncounted, None where Kafka does
+    not have its log any more.
+
+    Raises:
+        LogAdminError: there is no such generation; or it may still hold votes that must be counted, or get some, and
+            this is not to be forced.
+    """
+    generations = {known.number: known for known in store.generations()}
+    generation = generations.get(number)
+    if generation is None:
+        raise LogAdminError(f"There is no generation {number} that is read. `polling topics show` lists them.")
+    left = _uncounted(store, kafka, generation)
+    if not force and (why := _needed(kafka, generation, left, newest=max(generations))):
+        raise LogAdminError(f"Generation {number} {why}. `--force` retires it all the same.")
+    store.retire_generation(number)
+    return left
+
+
+def _needed(kafka: Topics, generation: Generation, left: int | None, newest: int) -> str | None:
+    """Why it had better be read on."""
+    if generation.number == newest:
+        return "is the newest, which votes are written to: `polling topics grow` makes another one first"
+    if left is None:
+        return "is not in Kafka as it was counted, so that nobody can say what is not counted of it"
+    if left:
+        return f"has {left} records that are not counted yet"
+    newest_time = max(kafka.newest_times(generation.topic, range(generation.partitions)).values())
+    if time.time() - newest_time / 1000 < _QUIET:
+        return f"was written to in the last {_QUIET:.0f} s: somebody may not have heard of the newer one yet"
+    return None
+
+
+def _uncounted(store: FrontierStore, kafka: Topics, generation: Generation) -> int | None:
+    if not kafka.has(LogTopic(*generation[1:])):
+        return None
+    ends = kafka.ends(generation.topic, range(generation.partitions))
+    frontiers = store.frontiers()
+    lags = [end - frontiers.get((generation.number, partition), 0) for partition, end in ends.items()]
+    return sum(lags) if min(lags) >= 0 else None

@@ -102,16 +102,56 @@ def adopt(topic: str) -> None:
 
 
 @topics.command()
+@click.option("--partitions", type=click.IntRange(1, 16384), required=True, help="How many the new topic has.")
+def grow(partitions: int) -> None:
+    """Move the vote log to a new topic, with more partitions, while votes come in.
+
+    Makes the topic votes.2 (or whatever name is next), the newest generation from then on; the others are read on.
+
+    \b
+    Example:
+      polling topics grow --partitions 32
+    """
+    from polling import log_admin
+
+    configured, store, kafka = _log_admin()
+    try:
+        made = log_admin.grow(configured, store, kafka, partitions)
+    except log_admin.LogAdminError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{made.topic} is generation {made.number} now, with {made.partitions} partitions.")
+    click.echo(
+        "API processes write to it within 2 seconds; the bridge reads it within 10, and the older ones beside it."
+    )
+    for older in store.generations()[:-1]:
+        click.echo(
+            f"When its lag is 0 and nobody writes to it, `polling topics retire {older.number}` ends {older.topic}."
+        )
+
+
+@topics.command()
 @click.argument("generation", type=int)
-def retire(generation: int) -> None:
+@click.option("--force", is_flag=True, help="Also where votes in it are not counted, or more may come.")
+def retire(generation: int, force: bool) -> None:
     """Read GENERATION of the vote log no more: what is not counted of it stays so.
+
+    Refused for the newest one, for one with records that are not counted, and for one that was written to a minute ago.
 
     \b
     Example:
       polling topics retire 1
     """
-    _configured, store, _kafka = _log_admin()
-    store.retire_generation(generation)
+    from polling import log_admin
+
+    _configured, store, kafka = _log_admin()
+    try:
+        left = log_admin.retire(store, kafka, generation, force=force)
+    except log_admin.LogAdminError as error:
+        raise click.ClickException(str(error)) from error
+    if left is None:
+        click.echo(f"What was not counted of generation {generation} is unknown, for its log is gone.")
+    elif left:
+        click.echo(f"{left} records of generation {generation} stay uncounted.")
     click.echo(f"Generation {generation} is retired.")
 
 

@@ -117,6 +117,7 @@ class Settings:
     votes_partitions: int = _setting(_integer(1, 16384), 8)
     votes_replication: int = _setting(_integer(1, 16), 1)
     votes_min_insync: int = _setting(_integer(1, 16), 1)
+    log_retention_days: int = _setting(_integer(0, 36_500), 30)
     allowed_skew: float = _setting(_seconds, 5.0)
     bridge_batch: int = _setting(_integer(1, 20_000), 4000)
     bridge_window: int = _setting(_integer(1, 1024), 16)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +15,7 @@ from polling.core.leaderboard import MAX_ENTRIES, Entry
 from polling.settings import Settings
 from polling.store.queries import query
 from polling.store.rows import to_leaderboard
-from tasks import closing, messages, reconciling
+from tasks import closing, housekeeping, messages, reconciling
 from tasks.dead_letters import DeadLettersUnavailable
 from tasks.kafka_transport.worker import install_worker_signals
 from tasks.resources import Resources
@@ -23,10 +25,19 @@ class KafkaDidNotAnswer(Exception):
     """The task comes again. In place of Kafka's own error, which cannot be pickled and so not leave the process."""
 
 
+@contextmanager
+def _picklable_errors() -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        raise KafkaDidNotAnswer(str(error)) from error
+
+
 _SCHEDULE = {
     messages.REFRESH_LEADERBOARD: 1.0,
     messages.ANNOUNCE_CLOSED: 1.0,
     messages.RECONCILE: 60.0,
+    messages.DELETE_OLD_RECORDS: 600.0,
 }
 """Seconds between two runs of each periodic task. A run that waited for longer than that is dropped."""
 
@@ -75,13 +86,17 @@ def _add_tasks(app: Celery, settings: Settings) -> None:
         """Tells of polls that closed, and of those that are final."""
         connection = resources.connect()
         resources.publisher.results(closing.announce(connection))
-        try:
+        with _picklable_errors():
             closing.seal(connection, resources.topics, settings.allowed_skew)
-        except KafkaException as error:
-            raise KafkaDidNotAnswer(str(error)) from error
         resources.publisher.results(closing.finalise(connection))
 
     @app.task(name=messages.RECONCILE, throws=away)
     def reconcile() -> int:
         """Holds some tallies against a recount."""
         return reconciling.reconcile_sample(resources.connect())
+
+    @app.task(name=messages.DELETE_OLD_RECORDS, throws=away)
+    def delete_old_records() -> int:
+        """Deletes what is counted and old from the log."""
+        with _picklable_errors():
+            return housekeeping.delete_old_records(resources.connect(), resources.topics, settings.log_retention_days)

@@ -9,7 +9,7 @@ import psycopg
 from polling.core.polls import Results
 from polling.store.queries import query
 from polling.telemetry import logger
-from polling.vote_log import Topics
+from polling.vote_log import LogTopic, Topics
 
 log = logger(__name__)
 
@@ -29,13 +29,15 @@ def announce(connection: Connection) -> list[Results]:
 
 def seal(connection: Connection, topics: Topics, skew: float) -> None:
     """Fixes where counting ends for polls that have been closed for the allowed skew: at the log's ends as Kafka tells
-    them after that, or after what was counted already. In one transaction a poll, under the poll's lock."""
+    them after that, or after what was counted already. In one transaction a poll, under the poll's lock. Not while the
+    log is another one than was counted."""
     numbers = _numbers(connection, "polls_to_seal", skew=skew)
     if not numbers:
         return
-    ends: list[tuple[int, int, int]] = []
-    for generation, topic, _cluster, _topic_id, partitions in connection.execute(query("generations")).fetchall():
-        ends += [(generation, partition, end) for partition, end in topics.ends(topic, range(partitions)).items()]
+    ends = _ends(connection, topics)
+    if ends is None:
+        log.info("polls are not sealed while the vote log is not the one that was counted", polls=len(numbers))
+        return
     parameters = {
         "generations": [end[0] for end in ends],
         "partitions": [end[1] for end in ends],
@@ -46,6 +48,22 @@ def seal(connection: Connection, topics: Topics, skew: float) -> None:
             connection.execute(query("lock_poll"), {"number": number})
             connection.execute(query("seal_poll"), {"number": number, **parameters})
     log.info("polls sealed", polls=len(numbers))
+
+
+def _ends(connection: Connection, topics: Topics) -> list[tuple[int, int, int]] | None:
+    """(generation, partition, offset) of every end of the log. None where the log is another one than was counted, or
+    has more partitions: what was written there before somebody adopts it may be in time all the same."""
+    frontiers = {tuple(place): after for *place, after in connection.execute(query("frontiers")).fetchall()}
+    ends: list[tuple[int, int, int]] = []
+    for number, *names in connection.execute(query("generations")).fetchall():
+        generation = LogTopic(*names)
+        if not topics.has(generation, grown=False):
+            return None
+        found = topics.ends(generation.topic, range(generation.partitions))
+        if any(end < frontiers.get((number, partition), 0) for partition, end in found.items()):
+            return None
+        ends += [(number, partition, end) for partition, end in found.items()]
+    return ends
 
 
 def finalise(connection: Connection) -> list[Results]:

@@ -26,6 +26,7 @@ RECORD_VOTES = "polling.record_votes"
 REFRESH_LEADERBOARD = "polling.refresh_leaderboard"
 ANNOUNCE_CLOSED = "polling.announce_closed"
 RECONCILE = "polling.reconcile"
+DELETE_OLD_RECORDS = "polling.delete_old_records"
 
 MAX_BATCH_BYTES = 600_000
 """Bytes of records in a batch: in base64, and with its envelope, it stays below the broker's limit of 1 MB."""

@@ -37,15 +37,21 @@ class Recorder:
         begun = time.monotonic()
         ranges = [Covered(part.generation, part.partition, part.first, part.next) for part in slices]
         votes, dead = staging.read(slices)
-        shapes = self._shapes_of({read.vote.poll for read in votes})
-        casts, staged, misdirected = staging.stage(votes, shapes)
-        numbers = sorted({shapes[read.vote.poll].number for read in staged})
-        covered, closing = self._connection.state(ranges, numbers)
-        if covered:
-            return []
+        while True:
+            shapes = self._shapes_of({read.vote.poll for read in votes})
+            casts, staged, misdirected = staging.stage(votes, shapes)
+            named = {shapes[poll].number: poll for poll in sorted({read.vote.poll for read in staged})}
+            state = self._connection.state(ranges, named)
+            if state.covered:
+                return []
+            if state.known:
+                break
+            log.warning("polls are not those they were, as after a restored backup: they are looked up again")
+            self._shapes.clear()
+        numbers = sorted(named)
         if dead or misdirected:
             self._dead_letters.send([*dead, *misdirected], topics)
-        changed = self._count(casts, staged, numbers, ranges, closing, topics)
+        changed = self._count(casts, staged, numbers, ranges, state.closing, topics)
         seconds = time.monotonic() - begun
         _tell_metrics(slices, votes, changed, seconds)
         log.info(

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import msgspec
-
 from polling.core import positions
 from polling.core.polls import MAX_OPTIONS
-from polling.core.votes import Slice, VoteRecord
+from polling.core.votes import Slice, VoteRecord, read_vote
 from polling.store import arrays
 from polling.store.counting import Casts, Shape
 
@@ -18,7 +16,6 @@ UNKNOWN_POLL = "unknown_poll"
 UNKNOWN_OPTION = "unknown_option"
 REFUSED = "refused_by_postgresql"
 
-_decode = msgspec.json.Decoder(VoteRecord).decode
 _OPTIONS = {str(number): (number, arrays.int2(number)) for number in range(1, MAX_OPTIONS + 1)}
 
 
@@ -52,13 +49,9 @@ def read(slices: list[Slice]) -> tuple[list[Readable], list[DeadRecord]]:
     for part in slices:
         generation, partition = part.generation, part.partition
         for offset, time, value in zip(part.offsets, part.times, part.values, strict=True):
-            try:
-                vote = _decode(value)
-                ballot = bytes.fromhex(vote.ballot) if len(vote.ballot) == 32 else b""
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                ballot = b""
-            if len(ballot) == 16:
-                votes.append(new(Readable, (vote, ballot, generation, partition, offset, time, value)))
+            found = read_vote(value)
+            if found is not None:
+                votes.append(new(Readable, (*found, generation, partition, offset, time, value)))
             else:
                 dead.append(DeadRecord(UNREADABLE, generation, partition, offset, value))
     return votes, dead
@@ -73,8 +66,8 @@ def stage(votes: list[Readable], shapes: Mapping[str, Shape]) -> tuple[Casts, li
     packed = {poll_id: (shape.options, arrays.int8(shape.number)) for poll_id, shape in shapes.items()}
     int8, timestamptz = arrays.int8, arrays.timestamptz
     place, base = (-1, -1), 0
-    for read_vote in votes:
-        vote, ballot, generation, partition, offset, time, value = read_vote
+    for readable in votes:
+        vote, ballot, generation, partition, offset, time, value = readable
         poll = packed.get(vote.poll)
         option = _OPTIONS.get(vote.option)
         if poll is None or option is None or option[0] > poll[0]:
@@ -88,5 +81,5 @@ def stage(votes: list[Readable], shapes: Mapping[str, Shape]) -> tuple[Casts, li
         casts.options.append(option[1])
         casts.positions.append(int8(base | offset))
         casts.times.append(timestamptz(time))
-        staged.append(read_vote)
+        staged.append(readable)
     return casts, staged, dead

@@ -200,4 +200,4 @@ class LiveSocket(Handshake):
     def _shut(self, why: CloseCode) -> None:
         self._outbox.close()
         self.hub.leave(self._viewer)
-        self.close(why.code, why.reason)
+        self.close(why.code, why.text(self.hub.come_back_after()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from typing import Any
 
@@ -51,6 +52,7 @@ class Hub:
         self._board = Board(live, store)
         self._care = Care(self._viewers)
         self._closing: CloseCode | None = None
+        self._crowd = 0
 
     async def open(self) -> None:
         """Begins to listen; waits a moment for the first leaderboard, but not for servers that are away."""
@@ -64,6 +66,7 @@ class Hub:
     def close(self, code: int = close_codes.RESTART.code) -> Awaitable[None]:
         """Begins to close every socket at once; who votes is closed after the answer. Awaiting it is optional."""
         self._closing = next((known for known in close_codes.ALL if known.code == code), close_codes.RESTART)
+        self._crowd = len(self._viewers)
         for viewer in list(self._viewers):
             viewer.close(self._closing)
         return asyncio.ensure_future(self._stop())
@@ -73,6 +76,10 @@ class Hub:
         if self._closing is not None:
             return self._closing
         return close_codes.TRY_LATER if len(self._viewers) >= MAX_SOCKETS else None
+
+    def come_back_after(self) -> int:
+        """Milliseconds that a socket which is closed with many others had better wait; different for each."""
+        return close_codes.come_back_after(max(self._crowd, len(self._viewers)), random.random())  # noqa: S311
 
     def enter(self, viewer: Viewer) -> None:
         """A new socket, which is shown the leaderboard from the start."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import psycopg
@@ -69,6 +69,14 @@ class Shape(NamedTuple):
     options: int
 
 
+class BatchState(NamedTuple):
+    """All ranges are counted already; somebody waits to close one of the polls; all polls have the numbers they had."""
+
+    covered: bool
+    closing: bool
+    known: bool
+
+
 class Counted(NamedTuple):
     """What a batch changed: `results` by the poll's number, new ballots, and casts rejected."""
 
@@ -96,10 +104,11 @@ class CountingConnection:
         rows = self._run(query("poll_shapes"), {"ids": [poll_id for poll_id in poll_ids if "\0" not in poll_id]})
         return {poll_id: Shape(number, options) for poll_id, number, options in rows}
 
-    def state(self, ranges: list[Covered], polls: list[int]) -> tuple[bool, bool]:
-        """Whether all ranges are counted already, and whether somebody waits to close one of the polls."""
-        [(covered, closing)] = self._run(query("batch_state"), {**_columns(ranges), "polls": polls})
-        return bool(covered), bool(closing)
+    def state(self, ranges: list[Covered], polls: Mapping[int, str]) -> BatchState:
+        """How it stands with a batch's ranges, and with its polls: their ids by number."""
+        parameters = {**_columns(ranges), "polls": list(polls), "ids": list(polls.values())}
+        [(covered, closing, known)] = self._run(query("batch_state"), parameters)
+        return BatchState(bool(covered), closing, known)
 
     def count(self, casts: Casts, polls: list[int], ranges: list[Covered], closing: bool) -> Counted:
         """Counts a batch, once or twice or beside itself. Tries again where two batches lock each other out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
@@ -49,13 +50,32 @@ class FrontierStore:
         """Those that are read, the newest last."""
         return [Generation(*row) for row in self._run("generations")]
 
+    def topics_ever(self) -> set[str]:
+        """The names of all topics that are or were generations."""
+        return {name for (name,) in self._run("topics_ever")}
+
     def generations_ever(self) -> int:
         """The greatest number that a generation ever had; 0 where there was none."""
         return int(self._run("generations_ever")[0][0])
 
-    def add_generation(self, generation: Generation, starts: list[int]) -> None:
-        """Records a topic as the newest generation, counted from these offsets on, one a partition."""
-        self._connection.execute(query("add_generation"), {**generation._asdict(), "starts": starts})
+    def add_generation(
+        self,
+        generation: Generation,
+        starts: list[int],
+        *,
+        replaced: Iterable[int] = (),
+        continued: int | None = None,
+    ) -> None:
+        """Records a topic as the newest generation, counted from these offsets on, one a partition; and retires those
+        that it replaces, all at once. Where it is the topic of a former generation, with more partitions, that one is
+        `continued`: closed polls end where they did."""
+        with self._connection.transaction():
+            for number in replaced:
+                self.retire_generation(number)
+            self._connection.execute(query("add_generation"), {**generation._asdict(), "starts": starts})
+            if continued is not None:
+                parameters = {"continued": continued, "number": generation.number}
+                self._connection.execute(query("continue_ends"), parameters)
 
     def retire_generation(self, number: int) -> None:
         """The topic is read no more."""

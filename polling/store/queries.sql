@@ -131,6 +131,10 @@ SELECT number, topic, cluster_id, topic_id, partitions FROM generations WHERE re
 -- How many generations there ever were. Only reads.
 SELECT coalesce(max(number), 0) FROM generations
 
+-- name: topics_ever
+-- The names of all topics that are or were generations of the vote log. Only reads.
+SELECT DISTINCT topic FROM generations
+
 -- name: add_generation
 -- Records a topic as a generation, and a frontier for each of its partitions. A topic id is recorded once.
 WITH added AS (
@@ -139,6 +143,13 @@ WITH added AS (
     RETURNING number)
 INSERT INTO frontiers (generation, partition, next)
 SELECT added.number, f.partition - 1, f.next FROM added, unnest(%(starts)s::bigint[]) WITH ORDINALITY AS f (next, partition)
+
+-- name: continue_ends
+-- What a topic still holds uncounted is counted as another generation's from now on: where counting ends for a closed
+-- poll holds there, too. In the transaction that adds the generation; not run twice.
+UPDATE polls SET ends = ends || ARRAY(
+    SELECT (%(number)s::bigint << 56) | (e & 72057594037927935) FROM unnest(ends) AS e WHERE e >> 56 = %(continued)s)
+WHERE ends IS NOT NULL AND NOT final AND deleted_at IS NULL
 
 -- name: retire_generation
 -- The log's older topic is read no more. A second run changes nothing.
@@ -185,8 +196,8 @@ SELECT generation, partition, first, next FROM lost_ranges WHERE acknowledged_at
 UPDATE lost_ranges SET acknowledged_at = clock_timestamp() WHERE acknowledged_at IS NULL
 
 -- name: batch_state
--- Asked by a task before it counts: whether all its ranges are counted already, and whether somebody waits to close
--- one of its polls. Only reads.
+-- Asked by a task before it counts: whether all its ranges are counted already, whether somebody waits to close one
+-- of its polls, and whether their numbers are still theirs: after a restored backup they may be other polls'. Only reads.
 SELECT (SELECT bool_and(
             EXISTS (SELECT FROM frontiers f
                     WHERE f.generation = r.generation AND f.partition = r.partition AND f.next >= r.next)
@@ -194,7 +205,9 @@ SELECT (SELECT bool_and(
                        AND c.first <= r.first AND c.next >= r.next))
         FROM unnest(%(generations)s::smallint[], %(partitions)s::int[], %(firsts)s::bigint[], %(nexts)s::bigint[])
             AS r (generation, partition, first, next)),
-       EXISTS (SELECT FROM polls WHERE number = ANY(%(polls)s) AND closing)
+       coalesce(bool_or(p.closing), false), count(p.number) = count(*)
+FROM unnest(%(polls)s::bigint[], %(ids)s::text[]) AS named (number, id)
+LEFT JOIN polls p ON p.number = named.number AND p.id = named.id
 
 -- name: poll_shapes
 -- The numbers of polls and how many options each has; neither ever changes, so that tasks may keep them. Only reads.
@@ -226,12 +239,15 @@ ORDER BY number LIMIT %(limit)s
 
 -- name: seal_poll
 -- Fixes the positions from which records never count, under lock_poll: the log's ends, but never before anything
--- that was covered. Set once.
+-- that was covered; of retired generations what was covered of them. Set once.
 UPDATE polls SET ends = (
     SELECT array_agg((e.generation::bigint << 56) | (e.partition::bigint << 42) | greatest(e.next,
         coalesce((SELECT f.next FROM frontiers f WHERE f.generation = e.generation AND f.partition = e.partition), 0),
         coalesce((SELECT max(c.next) FROM covered c WHERE c.generation = e.generation AND c.partition = e.partition), 0)))
-    FROM unnest(%(generations)s::smallint[], %(partitions)s::int[], %(nexts)s::bigint[]) AS e (generation, partition, next))
+    FROM (SELECT * FROM unnest(%(generations)s::smallint[], %(partitions)s::int[], %(nexts)s::bigint[])
+          UNION ALL
+          SELECT f.generation, f.partition, 0 FROM frontiers f JOIN generations g ON g.number = f.generation
+          WHERE g.retired_at IS NOT NULL) AS e (generation, partition, next))
 WHERE number = %(number)s AND ends IS NULL
 
 -- name: finalise
@@ -264,12 +280,41 @@ SELECT coalesce(max(number), 0) FROM polls
 
 -- name: recount
 -- A poll's tally beside a recount of its stored ballots, both from one snapshot. Only reads.
-SELECT t.counts, t.total, t.revision, coalesce((
+SELECT coalesce(t.counts, '{}'), coalesce(t.total, -1), t.revision, (
     SELECT array_agg(coalesce(r.votes, 0) ORDER BY o.option)
-    FROM generate_series(1, cardinality(t.counts)) AS o (option)
+    FROM generate_series(1, cardinality(p.options)) AS o (option)
     LEFT JOIN (SELECT option, count(*) AS votes FROM ballots WHERE poll = %(poll)s GROUP BY option) r USING (option)
-    ), '{}') AS recounted
-FROM tallies t WHERE t.poll = %(poll)s
+    ) AS recounted
+FROM polls p LEFT JOIN tallies t ON t.poll = p.number WHERE p.number = %(poll)s
+
+-- name: lock_tally
+-- Keeps every counting statement that moves this tally out until the end of the transaction: what they placed shows
+-- in the recount that follows, or is added to what that recount sets.
+SELECT FROM tallies WHERE poll = %(poll)s FOR UPDATE
+
+-- name: mend_tally
+-- Sets a tally to what was recounted under lock_tally, and answers its revision, which is raised. A second run finds
+-- nothing to mend.
+UPDATE tallies SET counts = %(counts)s::bigint[], total = %(total)s, revision = revision + 1
+WHERE poll = %(poll)s AND (counts, total) IS DISTINCT FROM (%(counts)s::bigint[], %(total)s::bigint)
+RETURNING revision
+
+-- name: rules_for_recount
+-- What decides which casts count, of every poll or of the one named, and how its tally stands. Only reads.
+SELECT p.id, cardinality(p.options), p.one_vote_per IS NOT NULL AND p.allow_change,
+       floor(extract(epoch FROM p.closes_at) * 1000)::bigint, p.ends, p.created_at, p.deleted_at IS NOT NULL,
+       t.counts, t.total
+FROM polls p JOIN tallies t ON t.poll = p.number
+WHERE %(id)s::text IS NULL OR p.id = %(id)s
+ORDER BY p.number
+
+-- name: every_generation
+-- All generations of the vote log there ever were, and when those that are retired were. Only reads.
+SELECT number, topic, cluster_id, topic_id, partitions, retired_at FROM generations ORDER BY number
+
+-- name: every_frontier
+-- Up to where every record is counted, of all generations there ever were. Only reads.
+SELECT generation, partition, next FROM frontiers
 
 -- name: all_polls
 -- Every poll's number and id, deleted ones too, in order. Only reads.

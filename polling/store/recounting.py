@@ -1,4 +1,4 @@
-"""Step 5 of 7, store: holds a poll's tally against a recount of its stored ballots."""
+"""Step 5 of 7, store: holds a poll's tally against a recount of its stored ballots, and mends it where it differs."""
 
 from __future__ import annotations
 
@@ -34,6 +34,20 @@ def recount(connection: Connection, number: int, poll_id: str) -> Recount:
         return Recount(poll_id, [], -1, [])
     counts, total, _revision, recounted = row
     return Recount(poll_id, list(counts), total, [int(votes) for votes in recounted])
+
+
+def mend(connection: Connection, number: int, poll_id: str) -> Recount | None:
+    """Recounts one poll under its tally's lock, and sets the tally to that where it differs; answers what was found
+    then. Exact beside counting: a batch has either committed, and is in the recount, or waits, and adds to it.
+    """
+    with connection.transaction():
+        connection.execute(query("lock_tally"), {"poll": number})
+        found = recount(connection, number, poll_id)  # a statement of its own, which sees what the lock waited for
+        if found.agrees:
+            return None
+        parameters = {"poll": number, "counts": found.recounted, "total": sum(found.recounted)}
+        connection.execute(query("mend_tally"), parameters)
+    return found
 
 
 def polls(connection: Connection, poll_id: str | None = None) -> Iterator[tuple[int, str]]:

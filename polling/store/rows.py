@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 
 class Generation(NamedTuple):
-    """One topic of the vote log, and what Kafka calls it."""
+    """One topic of the vote log, and what Kafka calls it: after the number the same as `vote_log.LogTopic`."""
 
     number: int
     topic: str

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 VOTES_TOPIC = "votes"
 """Every vote, one record each, by ballot. Later generations are `votes.2`, `votes.3`, …."""
+
+LATER_TOPIC = re.compile(re.escape(VOTES_TOPIC) + r"\.[1-9][0-9]*")
+"""What the topics of later generations are called."""
 
 DEAD_TOPIC = "votes.dead"
 """What could not be read, or names a poll that never was or an option that its poll lacks. At least once."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import NamedTuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, NewTopic, OffsetSpec
 
-from polling.vote_log.config import topic_config
+from polling.vote_log.config import LATER_TOPIC, VOTES_TOPIC, topic_config
 
 A = TypeVar("A")
 
@@ -75,6 +75,20 @@ class Topics:
         cluster = _answer(self._admin.describe_cluster(request_timeout=_TIMEOUT))
         return LogTopic(topic, str(cluster.cluster_id), str(found.topic_id), len(found.partitions))
 
+    def has(self, known: LogTopic, *, grown: bool = True) -> bool:
+        """Whether Kafka has this very topic, not another one under its name. It may have more partitions by now, where
+        it may have `grown`."""
+        try:
+            found = self.describe(known.topic)
+        except TopicMissing:
+            return False
+        return found == known or (grown and found[:3] == known[:3])
+
+    def vote_topics(self) -> set[str]:
+        """The topics that are named like generations of the vote log."""
+        names = self._admin.list_topics(timeout=_TIMEOUT).topics
+        return {name for name in names if name == VOTES_TOPIC or LATER_TOPIC.fullmatch(name)}
+
     def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """The offset after the newest record of each partition."""
         return self._offsets(topic, partitions, OffsetSpec.latest())
@@ -83,22 +97,48 @@ class Topics:
         """The offset of the oldest record that each partition still has."""
         return self._offsets(topic, partitions, OffsetSpec.earliest())
 
+    def newest_times(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """When the newest record of each partition was written, in milliseconds since 1970; -1 where there is none."""
+        wanted = {TopicPartition(topic, partition): OffsetSpec.max_timestamp() for partition in partitions}
+        return {where.partition: found.timestamp for where, found in self._ask(wanted).items()}
+
+    def first_since(self, topic: str, partitions: Iterable[int], time: int) -> dict[int, int]:
+        """The offset of the first record of each partition that was written at this time (milliseconds since 1970) or
+        after it; -1 where there is none."""
+        return self._offsets(topic, partitions, OffsetSpec.for_timestamp(time))
+
+    def delete_before(self, topic: str, offsets: Mapping[int, int]) -> None:
+        """Deletes the records of each partition that lie before its offset, for good."""
+        wanted = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+
+        def delete() -> None:
+            for future in self._admin.delete_records(wanted, request_timeout=_TIMEOUT).values():
+                _answer(future)
+
+        self._knowing_nothing(delete)
+
     def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
-        wanted = {TopicPartition(topic, partition): spec for partition in partitions}
+        found = self._ask({TopicPartition(topic, partition): spec for partition in partitions})
+        return {where.partition: one.offset for where, one in found.items()}
+
+    def _ask(self, wanted: dict[TopicPartition, OffsetSpec]) -> dict[TopicPartition, ListOffsetsResultInfo]:
+        return self._knowing_nothing(lambda: self._ask_once(wanted))
+
+    def _knowing_nothing(self, ask: Callable[[], A]) -> A:
+        """What a client once knew it goes on to believe (librdkafka 2.16): for many minutes that a topic is not there,
+        which it asked for too early, and for good the leader's epoch of before another broker took over. A new client
+        knows nothing, and so asks anew."""
         try:
-            return self._ask_offsets(wanted)
+            return ask()
         except KafkaException as error:
             if error.args[0].code() not in _STALE:
                 raise
-        # What a client once knew it goes on to believe (librdkafka 2.16): for many minutes that a topic is not there,
-        # which it asked for too early, and for good the leader's epoch of before another broker took over. A new
-        # client knows nothing.
         self._admin = AdminClient(self._config)
-        return self._ask_offsets(wanted)
+        return ask()
 
-    def _ask_offsets(self, wanted: dict[TopicPartition, OffsetSpec]) -> dict[int, int]:
+    def _ask_once(self, wanted: dict[TopicPartition, OffsetSpec]) -> dict[TopicPartition, ListOffsetsResultInfo]:
         futures = self._admin.list_offsets(wanted, request_timeout=_TIMEOUT)
-        return {where.partition: _answer(future).offset for where, future in futures.items()}
+        return {where: _answer(future) for where, future in futures.items()}
 
 
 def _answer(future: Future[A]) -> A:

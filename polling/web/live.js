@@ -2,6 +2,7 @@
 
 const FIRST_WAIT = 500; // ms before the first new attempt; doubled each time, and drawn at random up to that
 const LONGEST_WAIT = 15_000;
+const LONGEST_TOLD = 60_000; // ms that the server may ask for
 const PING_EVERY = 20_000;
 const SILENCE = 45_000; // ms without a word from the server after which the connection counts as dead
 const ANSWER_WITHIN = 8_000; // ms for a vote; the server gives up after 5 s
@@ -65,8 +66,8 @@ export class Live {
     socket.onmessage = (event) => {
       if (socket === this.socket) this.take(JSON.parse(event.data));
     };
-    socket.onclose = () => {
-      if (socket === this.socket) this.comeBack();
+    socket.onclose = (event) => {
+      if (socket === this.socket) this.comeBack(hint(event.reason));
     };
   }
 
@@ -81,11 +82,12 @@ export class Live {
     else this.on.frame(frame);
   }
 
-  comeBack() {
+  // told: ms after which the server wants this socket back, so that not all come at once.
+  comeBack(told) {
     this.socket = null;
     for (const ref of [...this.waiting.keys()]) this.settle(ref).reject(new Error("connection lost"));
     const longest = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.attempts++);
-    const wait = longest / 2 + (Math.random() * longest) / 2;
+    const wait = told ?? longest / 2 + (Math.random() * longest) / 2;
     this.timer = setTimeout(() => this.connect(), wait);
     this.on.state(false, Math.ceil(wait / 1000));
   }
@@ -101,4 +103,10 @@ export class Live {
       this.say({ type: "ping" });
     }
   }
+}
+
+// The milliseconds that the reason of a close frame names, if it does. Whatever else it says, the page must come back.
+function hint(reason) {
+  const found = /"reconnect_after_ms":(\d+)/.exec(reason);
+  return found ? Math.min(Number(found[1]), LONGEST_TOLD) : undefined;
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 PATIENCE = 30.0
 
@@ -19,6 +19,7 @@ def write(
     key: bytes | str | None = None,
     topic: str = "votes",
     partition: int = -1,
+    headers: dict[str, str] | None = None,
 ) -> list[Message]:
     """Writes records, returns them as Kafka acknowledged them."""
     written: list[Message] = []
@@ -39,7 +40,7 @@ def write(
     )
     for value in values:
         record = json.dumps(value).encode() if isinstance(value, dict) else value
-        producer.produce(topic, record, key=key, partition=partition, on_delivery=delivered)
+        producer.produce(topic, record, key=key, partition=partition, headers=headers, on_delivery=delivered)
     assert producer.flush(PATIENCE) == 0, "Kafka did not acknowledge"
     assert not failed, failed
     return written
@@ -67,6 +68,23 @@ def read(broker: str, topic: str, wanted: Callable[[Message], bool]) -> Message:
             if message is not None and message.error() is None and wanted(message):
                 return message
     raise AssertionError(f"no such record in {topic}")
+
+
+def read_all(broker: str, topic: str) -> Iterator[Message]:
+    """All records that a topic has now, each partition's in order."""
+    deadline = time.monotonic() + PATIENCE
+    with _consumer(broker) as consumer:
+        left = set(consumer.list_topics(topic, PATIENCE).topics[topic].partitions)
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
+        while left:
+            assert time.monotonic() < deadline, f"{topic} could not be read to its end"
+            message = consumer.poll(0.2)
+            if message is None:
+                continue
+            if message.error() is None:
+                yield message
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                left.discard(message.partition())
 
 
 def fields(message: Message) -> Any:

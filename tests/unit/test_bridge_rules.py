@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.flights import Window
-from bridge.folding import Place, fold, is_covered
+from bridge.folding import Place, fold, is_covered, set_back
 from bridge.gathering import Gatherer
 from polling.core.votes import Covered, Slice
 
@@ -63,6 +63,21 @@ def test_a_batch_is_done_where_every_offset_of_it_is_counted(
         if (one.generation, one.partition) == place:
             counted |= set(range(one.first, one.next))
     assert is_covered(wanted, frontiers, covered) is (set(range(wanted.first, wanted.next)) <= counted)
+
+
+@given(st.dictionaries(some_places, st.integers(0, 25)), st.lists(ranges()), st.lists(ranges()), some_places)
+def test_what_was_handed_out_is_counted_or_under_way_or_else_postgresql_was_set_back(
+    frontiers: dict[Place, int], covered: list[Covered], flying: list[Covered], place: Place
+) -> None:
+    known = {
+        offset
+        for one in covered + flying
+        if (one.generation, one.partition) == place
+        for offset in range(one.first, one.next)
+    }
+    for before in range(26):
+        missing = set(range(frontiers.get(place, 26), before)) - known
+        assert set_back({place: before}, frontiers, covered, flying) == ([place] if missing else [])
 
 
 Record = tuple[Place, int, bytes]

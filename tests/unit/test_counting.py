@@ -68,7 +68,7 @@ def test_every_order_of_batches_comes_to_the_same(seed: int, database_url: str, 
     with closing(CountingConnection(database_url)) as counting:
         everything = [Covered(*place, 0, size) for place, size in SIZES.items()]
         for _, ranges in jobs:
-            assert counting.state(ranges, numbers)[0], ranges
+            assert counting.state(ranges, {}).covered, ranges
         before = _tallies(connection, numbers)
         assert count(counting, numbers, log, everything).results == []
         assert _tallies(connection, numbers) == before, "counting all of it again changes nothing"
@@ -188,11 +188,11 @@ def test_the_same_option_again_moves_the_rank_alone(connection: Connection, coun
 def test_ranges_are_covered_with_the_batch(connection: Connection, counting: CountingConnection) -> None:
     """Also a range without a record in it."""
     ranges = [Covered(5, 3, 10, 20), Covered(5, 4, 0, 7)]
-    assert counting.state(ranges, []) == (False, False)
+    assert counting.state(ranges, {}) == (False, False, True)
     count(counting, [], [], ranges)
-    assert counting.state(ranges, []) == (True, False)
-    assert counting.state([Covered(5, 3, 12, 18)], []) == (True, False)
-    assert counting.state([*ranges, Covered(5, 5, 0, 1)], []) == (False, False)
+    assert counting.state(ranges, {}) == (True, False, True)
+    assert counting.state([Covered(5, 3, 12, 18)], {}) == (True, False, True)
+    assert counting.state([*ranges, Covered(5, 5, 0, 1)], {}) == (False, False, True)
 
 
 def test_a_batch_notifies_once(database_url: str, connection: Connection, counting: CountingConnection) -> None:

@@ -258,5 +258,13 @@ def test_close_codes_are_named_once_and_short_enough() -> None:
     assert len(set(codes)) == len(codes)
     for code in close_codes.ALL:
         # A control frame has 125 bytes at most, two of them the code (RFC 6455, 5.5).
-        assert len(struct.pack("!H", code.code) + code.reason.encode()) <= 125
+        assert len(struct.pack("!H", code.code) + code.text(123_456_789).encode()) <= 125
         assert 1000 <= code.code < 5000
+
+
+def test_the_more_sockets_are_closed_the_longer_they_take_to_come_back() -> None:
+    few = [close_codes.come_back_after(10, chance / 100) for chance in range(101)]
+    assert (few[0], few[-1]) == (500, 2500)
+    assert few == sorted(few)
+    assert len(set(few)) == len(few)
+    assert close_codes.come_back_after(20_000, 1.0) == 20_500

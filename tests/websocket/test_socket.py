@@ -351,6 +351,18 @@ async def test_a_stop_closes_with_1012_after_the_votes_under_way(door: Door) -> 
     assert await late.closed() == 1012
 
 
+async def test_a_stop_tells_each_socket_when_to_come_back(door: Door) -> None:
+    clients = [await door.connect() for _ in range(12)]
+    closing = door.hub.close()
+    assert [await client.closed() for client in clients] == [1012] * 12
+    await closing
+    said = [json.loads(client.connection.close_reason or "") for client in clients]
+    assert {one["reason"] for one in said} == {"the server restarts"}
+    after = [one["reconnect_after_ms"] for one in said]
+    assert len(set(after)) > 6, "each at another moment"
+    assert all(500 <= one <= 2500 for one in after)
+
+
 async def test_one_that_sends_too_much_is_told_and_held_back(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("websocket.handler.Allowance", lambda clock: Allowance(clock, rate=2, burst=5))
     exempt = await door.connect()
