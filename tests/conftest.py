@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from support.system import System, revive
 
 from polling import settings
+from polling.local import ports
 from polling.local.addresses import environment
 from polling.local.kafka import Kafka
 from polling.local.servers import Servers
@@ -19,6 +21,10 @@ from polling.settings import Settings
 hypothesis.settings.register_profile("here", deadline=None, database=None, print_blob=True)
 hypothesis.settings.load_profile("here")
 # No deadline: how long an example takes says more about the machine than about the code.
+
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # A port that one process has chosen, and nobody listens on yet, looks free to those beside it.
+    ports.RANGE = ports.RANGE[int(worker.removeprefix("gw")) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
 
 LOG_SHOWN = 12_000
 """Bytes of each part's log that are shown with a test that failed."""

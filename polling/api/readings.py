@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from polling.core.errors import PollNotFound, StoreUnavailable
 from polling.core.leaderboard import MAX_ENTRIES, Leaderboard
@@ -23,11 +24,12 @@ CAPACITY = 10_000
 
 class ResultsCache:
     """The results of polls, at most `FRESH` old. A crowd of readers costs one query in that time, whatever they read:
-    all polls that are asked for in one turn of the loop go into one query.
+    all polls that are asked for in one turn of the loop go into one query. `clock` gives monotonic seconds.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._clock = clock
         self._known: OrderedDict[str, tuple[float, Results]] = OrderedDict()
         self._wanted: dict[str, tuple[Poll, asyncio.Future[Results]]] = {}
         self._asked: dict[str, asyncio.Future[Results]] = {}
@@ -41,7 +43,7 @@ class ResultsCache:
             StoreUnavailable: PostgreSQL is away.
         """
         known = self._known.get(poll.id)
-        if known is not None and time.monotonic() - known[0] < FRESH:
+        if known is not None and self._clock() - known[0] < FRESH:
             return known[1]
         future = self._asked.get(poll.id)
         if future is None:
@@ -65,7 +67,7 @@ class ResultsCache:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, wanted: dict[str, tuple[Poll, asyncio.Future[Results]]]) -> None:
-        asked_at = time.monotonic()
+        asked_at = self._clock()
         found: dict[str, Results] = {}
         failure: Exception = PollNotFound()
         try:

@@ -11,15 +11,14 @@ from redis.asyncio import Redis
 
 from polling.live import channels
 from polling.live.breaker import Breaker
+from polling.live.patience import within
 
-Run = Callable[[Callable[[], Awaitable[Any]], float], Awaitable[Any]]
-"""Runs a command within seconds; None where Redis is away."""
+Run = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+"""Runs a command; None where Redis is away, or does not answer in time."""
 
 ASK_TIMEOUT = 0.05
 """Seconds that a vote waits for Redis at most: the count decides anyway."""
 
-QUESTION_TIMEOUT = 0.5
-WRITE_TIMEOUT = 0.5
 QUEUE = 20_000
 """Ballots that may wait to be asked for, and to be written. What is over it is not asked, or not written."""
 
@@ -84,11 +83,13 @@ class BallotMemory:
 
     async def _look_up(self, batch: dict[bytes, list[asyncio.Future[int | None]]]) -> None:
         keys = [channels.ballot_key(ballot) for ballot in batch]
-        question = asyncio.ensure_future(self._run(partial(self._redis.mget, keys), QUESTION_TIMEOUT))
+        question = asyncio.ensure_future(self._run(partial(self._redis.mget, keys)))
         try:
-            await asyncio.wait({question}, timeout=ASK_TIMEOUT)
-            if not question.done():
-                self._breaker.failed(TimeoutError())
+            try:
+                async with within(ASK_TIMEOUT):
+                    await asyncio.wait({question})
+            except TimeoutError as error:
+                self._breaker.failed(error)
                 _answer_all(batch.values(), None)
             found: list[bytes | None] | None = await question
         finally:
@@ -103,7 +104,7 @@ class BallotMemory:
         try:
             while self._written:
                 batch = {ballot: self._written.pop(ballot) for ballot in list(self._written)[:BATCH]}
-                await self._run(partial(self._write, batch), WRITE_TIMEOUT)
+                await self._run(partial(self._write, batch))
         finally:
             self._writing = None
 

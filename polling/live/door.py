@@ -20,6 +20,7 @@ from polling.live import channels
 from polling.live.ballots import BallotMemory
 from polling.live.breaker import Breaker
 from polling.live.listener import Listener
+from polling.live.patience import within
 
 T = TypeVar("T")
 OnResults = Callable[[Sequence[Results]], None]
@@ -27,28 +28,32 @@ OnResults = Callable[[Sequence[Results]], None]
 log = telemetry.logger(__name__)
 
 TIMEOUT = 0.5
-"""Seconds that anything but a ballot waits for Redis at most."""
+"""Seconds, as long as nobody asks for more or less."""
 
 CONNECTIONS = 16
 
 
 class Live:
     """One for each Tornado process, opened in its loop. No method raises, whatever Redis does; see each for what it
-    gives instead. Callbacks run in the loop and must be quick; one that raises is logged.
+    gives instead. Callbacks run in the loop and must be quick; one that raises is logged. `timeout` is how many
+    seconds anything but a ballot waits for Redis at most.
     """
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
+        # No timeouts of redis-py's: see `within`.
         settings: dict[str, Any] = {
-            "socket_connect_timeout": TIMEOUT,
+            "socket_connect_timeout": None,
+            "socket_timeout": None,
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
         }
         self._redis = Redis(
             connection_pool=BlockingConnectionPool.from_url(
-                redis_url, max_connections=CONNECTIONS, timeout=TIMEOUT, socket_timeout=TIMEOUT, **settings
+                redis_url, max_connections=CONNECTIONS, timeout=None, **settings
             )
         )
-        pool = ConnectionPool.from_url(redis_url, socket_timeout=None, **settings)
+        pool = ConnectionPool.from_url(redis_url, **settings)
         self._listener = Listener(pool, self._on_message, self._on_connected)
         self._breaker = Breaker("commands")
         # A vote's 50 ms run out sooner than the rest's time: that alone must not close the door to the rest.
@@ -161,7 +166,7 @@ class Live:
     async def ping(self) -> bool:
         """Whether Redis answers now; asks it in any case."""
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with within(self._timeout):
                 await self._redis.ping()
         except (RedisError, OSError) as error:
             self._breaker.failed(error)
@@ -169,11 +174,11 @@ class Live:
         self._breaker.worked()
         return True
 
-    async def _run(self, command: Callable[[], Awaitable[T]], seconds: float = TIMEOUT) -> T | None:
+    async def _run(self, command: Callable[[], Awaitable[T]]) -> T | None:
         if self._breaker.open:
             return None
         try:
-            async with asyncio.timeout(seconds):
+            async with within(self._timeout):
                 answer = await command()
         except (RedisError, OSError) as error:
             self._breaker.failed(error)

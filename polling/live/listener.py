@@ -18,12 +18,13 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisError
 
 from polling.live.breaker import Breaker
+from polling.live.patience import within
 
 PING_EVERY = 1.5
 """Seconds between pings on the pub/sub connection."""
 
-SILENCE = 4.0
-"""Seconds without a word from Redis, after which the connection counts as dead."""
+UNANSWERED = 2
+"""Pings without a word from Redis, after which the connection counts as dead when the next is due."""
 
 CONNECT_TIMEOUT = 2.0
 SUBSCRIBE_TIMEOUT = 2.0
@@ -48,7 +49,7 @@ class Listener:
         self._channels: set[str] = set()
         self._confirmations: deque[asyncio.Future[None]] = deque()
         self._connection: AbstractConnection | None = None
-        self._heard = 0.0
+        self._unanswered = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -73,7 +74,7 @@ class Listener:
         confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._confirmations.append(confirmed)
         try:
-            async with asyncio.timeout(SUBSCRIBE_TIMEOUT):
+            async with within(SUBSCRIBE_TIMEOUT):
                 await connection.send_command("SUBSCRIBE", channel, check_health=False)
                 await confirmed
         except (RedisError, OSError) as error:
@@ -86,7 +87,7 @@ class Listener:
         if connection is None:
             return
         try:
-            async with asyncio.timeout(SUBSCRIBE_TIMEOUT):
+            async with within(SUBSCRIBE_TIMEOUT):
                 await connection.send_command("UNSUBSCRIBE", channel, check_health=False)
         except (RedisError, OSError) as error:
             await self._drop(connection, error)
@@ -114,11 +115,11 @@ class Listener:
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         pinger: asyncio.Task[None] | None = None
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
+            async with within(CONNECT_TIMEOUT):
                 await connection.connect()  # type: ignore[no-untyped-call]
                 await self._subscribe_all(connection)
             self._connection = connection
-            self._heard = asyncio.get_running_loop().time()
+            self._unanswered = 0
             pinger = asyncio.create_task(self._ping(connection), name="redis-listener-ping")
             self._breaker.worked()
             self._on_connected()
@@ -151,7 +152,7 @@ class Listener:
             await connection.disconnect(nowait=True)
 
     def _take(self, reply: Any) -> None:
-        self._heard = asyncio.get_running_loop().time()
+        self._unanswered = 0
         kind = reply[0]
         if kind == b"message":
             self._on_message(reply[1].decode(), reply[2])
@@ -163,11 +164,12 @@ class Listener:
     async def _ping(self, connection: AbstractConnection) -> None:
         while True:
             await asyncio.sleep(PING_EVERY)
-            silence = asyncio.get_running_loop().time() - self._heard
             try:
-                if silence > SILENCE:
-                    raise TimeoutError(f"nothing from Redis for {silence:.1f} s")
-                async with asyncio.timeout(SUBSCRIBE_TIMEOUT):
+                # Counted in pings, not in seconds, for a stall of ours is no silence of Redis.
+                if self._unanswered >= UNANSWERED:
+                    raise TimeoutError(f"nothing from Redis for {UNANSWERED} pings")
+                self._unanswered += 1
+                async with within(SUBSCRIBE_TIMEOUT):
                     await connection.send_command("PING", check_health=False)
             except (RedisError, OSError) as error:
                 await self._drop(connection, error)

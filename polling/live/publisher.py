@@ -15,7 +15,7 @@ from polling.live import channels
 from polling.live.breaker import Breaker
 
 TIMEOUT = 0.5
-"""Seconds that a task waits for Redis at most, for connecting and for each answer."""
+"""Seconds, as long as nobody asks for more or less."""
 
 OWED = 10_000
 """Polls whose newest results are kept while Redis is away."""
@@ -26,14 +26,15 @@ class LivePublisher:
 
     Never raises: what could not be published goes along with the next message, as far as `OWED` polls (the hubs
     read again anyway once Redis is back). After a failure nothing is tried for a second, so that counting goes on
-    at full speed without Redis.
+    at full speed without Redis. `timeout` is how many seconds a task waits for Redis at most, for connecting and for
+    each answer.
     """
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, timeout: float = TIMEOUT) -> None:
         self._redis = redis.Redis.from_url(
             redis_url,
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
             max_connections=4,
         )

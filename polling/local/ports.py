@@ -12,6 +12,10 @@ from polling.local.errors import PortTaken
 
 _RANDOM = random.SystemRandom()
 
+RANGE = range(15_000, 32_000)
+"""Below the range that the kernel gives to outgoing connections: a server that is down for some seconds would lose a
+port from there to any connection, a client's vain attempts to reach that very server among them."""
+
 
 def why_not(port: int, host: str = HOST) -> str | None:
     """Why no server of ours could listen there now; None where one could."""
@@ -41,16 +45,12 @@ def is_free(port: int) -> bool:
 
 
 def any_free(taken: Collection[int] = ()) -> int:
-    """A port that nobody listens on, none of `taken`.
-
-    Below the range that the kernel gives to outgoing connections: a server that is down for some seconds would
-    lose a port from there to any connection, a client's vain attempts to reach that very server among them.
-    """
+    """A port of `RANGE` that nobody listens on, none of `taken`."""
     for _ in range(1000):
-        port = _RANDOM.randrange(15_000, 32_000)
+        port = _RANDOM.choice(RANGE)
         if port not in taken and is_free(port):
             return port
-    raise PortTaken("1000 ports from 15000 to 32000 were tried, and all are taken.")
+    raise PortTaken(f"1000 ports from {RANGE.start} to {RANGE.stop} were tried, and all are taken.")
 
 
 def choose(*wished: int | None, taken: Collection[int] = ()) -> int:

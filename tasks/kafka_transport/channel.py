@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from amqp.protocol import queue_declare_ok_t  # type: ignore[import-untyped]
@@ -22,6 +23,9 @@ from .wire import to_record
 
 if TYPE_CHECKING:
     from .transport import Transport
+
+#: Seconds until a message is sent again to a topic that was not there: Kafka may be taking its former self apart still.
+_TOPIC_PAUSE = 0.05
 
 
 class Channel(virtual.Channel):
@@ -60,15 +64,20 @@ class Channel(virtual.Channel):
         value, headers = to_record(message)
         key = (message.get("headers") or {}).get("kafka_key")
         encoded = None if key is None else str(key).encode()
-        topics = self.connection.topics
-        try:
-            self.connection.publisher.publish(*topics.task(queue), value, headers, encoded)
-        except PublishError as error:
-            if not error.topic_gone:
-                raise
-            # Deleted meanwhile, or not yet known to a broker that has just come back: certainly not stored.
-            topics.forget(topics.name(queue))
-            self.connection.publisher.publish(*topics.task(queue), value, headers, encoded)
+        publisher, topics = self.connection.publisher, self.connection.topics
+        deadline = monotonic() + publisher.timeout
+        while True:
+            try:
+                publisher.publish(*topics.task(queue), value, headers, encoded)
+                return
+            except PublishError as error:
+                if not error.topic_gone:
+                    raise
+                # Deleted meanwhile, or not yet known to a broker that has just come back: certainly not stored.
+                topics.forget(topics.name(queue))
+                if monotonic() > deadline:
+                    raise
+            sleep(_TOPIC_PAUSE)
 
     def _publish_broadcast(self, message: dict[str, Any], exchange: str) -> None:
         value, headers = to_record(message)

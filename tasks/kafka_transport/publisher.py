@@ -27,8 +27,14 @@ Headers = list[tuple[str, str | bytes | None]]
 
 #: librdkafka's `RD_KAFKA_PARTITION_UA`: let the partitioner decide, by the key.
 PARTITION_BY_KEY = -1
-#: What Kafka or librdkafka says where a topic or partition that was known has been deleted.
-_GONE = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+#: What Kafka or librdkafka says where a topic or partition that was known has been deleted. `_DESTROY` is the fate of a
+#: message that came into the queue of a partition just as librdkafka was about to take that partition apart.
+_GONE = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._DESTROY,
+}
 #: Seconds beyond `publish_timeout` until we stop waiting for librdkafka's own verdict.
 _GRACE = 2.0
 

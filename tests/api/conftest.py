@@ -18,8 +18,8 @@ def strict(system: System) -> Iterator[Client]:
         "api",
         under="api-strict",
         RATE_LIMIT_EXEMPT="192.0.2.0/24",
-        RATE_LIMIT_VOTES="1/5",
-        RATE_LIMIT_POLLS="1/3",
+        RATE_LIMIT_VOTES="0.1/5",
+        RATE_LIMIT_POLLS="0.1/3",
         TRUSTED_PROXIES="127.0.0.1/32",
         ALLOWED_ORIGINS=ORIGIN,
     )

@@ -11,12 +11,15 @@ import pytest_asyncio
 from support.system import System
 from support.waiting import until_async
 
-from polling.api.readings import ResultsCache
+from polling.api.readings import FRESH, ResultsCache
 from polling.casting import PollBook
 from polling.core.errors import PollNotFound, StoreUnavailable
 from polling.core.polls import CreatePoll, Poll, Results
 from polling.live import Live
 from polling.store.door import Store
+
+PATIENCE = 30.0
+"""Seconds that Redis may take to answer: it is there, and a stall must not make it look as if it were not."""
 
 
 class CountedStore(Store):
@@ -40,16 +43,25 @@ class CountedStore(Store):
 async def store(system: System) -> AsyncIterator[CountedStore]:
     store = CountedStore(system.settings.database_url)
     await store.open()
+    await until_async(lambda: answers(store), "PostgreSQL answers")
     yield store
     await store.close()
 
 
 @pytest_asyncio.fixture
 async def live(system: System) -> AsyncIterator[Live]:
-    live = Live(system.settings.redis_url)
+    live = Live(system.settings.redis_url, timeout=PATIENCE)
     await live.open()
     yield live
     await live.close()
+
+
+async def answers(store: Store) -> bool:
+    try:
+        await store.ping()
+    except StoreUnavailable:
+        return False
+    return True
 
 
 async def made(store: Store) -> Poll:
@@ -59,15 +71,20 @@ async def made(store: Store) -> Poll:
 
 async def test_a_crowd_of_readers_costs_one_query(store: CountedStore) -> None:
     one, other = await made(store), await made(store)
-    cache = ResultsCache(store)
+    now = [100.0]
+    cache = ResultsCache(store, clock=lambda: now[0])
     found = await asyncio.gather(*(cache.get(poll) for poll in (one, other) * 50))
     assert {results.poll_id for results in found} == {one.id, other.id}
     assert len(store.asked_results) == 1
+    now[0] += FRESH / 2
     await cache.get(one)
     assert len(store.asked_results) == 1
     cache.forget(one.id)
     await asyncio.gather(cache.get(one), cache.get(other))
     assert store.asked_results[1:] == [[one.id]]
+    now[0] += 2 * FRESH
+    await cache.get(one)
+    assert store.asked_results[2:] == [[one.id]], "what is older is asked for again"
 
 
 async def test_every_reader_hears_that_the_database_is_away(store: CountedStore) -> None:
@@ -123,12 +140,17 @@ async def test_what_another_process_changes_is_known_here(store: CountedStore, l
 
 async def test_redis_knows_polls_while_the_database_is_away(store: CountedStore, live: Live, system: System) -> None:
     poll = await made(store)
-    await PollBook(store, live).get(poll.id)
+
+    async def remembered() -> bool:
+        await PollBook(store, live).get(poll.id)
+        return await live.poll(poll.id) is not None
+
+    await until_async(remembered, "Redis knows the poll")
     await store.close_poll(poll)
     away = Store(system.settings.database_url)
     book = PollBook(away, live)
     known = await book.get(poll.id)
-    assert known.id == poll.id
+    assert (known.id, known.closed) == (poll.id, False)
     with pytest.raises(StoreUnavailable):
         await book.get("0" * 20)
     await away.open()

@@ -11,6 +11,7 @@ import pytest
 from support.http import Client
 from support.polls import Made, accepted, counted
 from support.system import POLLING, System
+from support.waiting import until
 
 COMMANDS = {
     "up": "polling up",
@@ -123,5 +124,6 @@ def test_a_topic_that_is_counted_cannot_be_adopted_again(system: System) -> None
 
 
 def test_health_checks(system: System) -> None:
-    assert '"ready":true' in system.command("health", f"{system.url}/readyz").stdout
+    system.until_ready(["api"])
+    until(lambda: '"ready":true' in system.try_command("health", f"{system.url}/readyz").stdout, "it is healthy")
     assert system.try_command("health", f"{system.url}/nothing").returncode != 0

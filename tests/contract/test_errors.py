@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.http import Answer, Client
 from support.polls import Made, create
+from support.waiting import until
 
 from polling.core.polls import MAX_BODY
 
@@ -189,6 +190,7 @@ def test_asking_what_an_address_takes(client: Client, poll: Made, address: str) 
 @pytest.mark.parametrize("address", [one for one in ADDRESSES if "GET" in ADDRESSES[one] and "votes" not in one])
 def test_head_is_get_without_the_body(client: Client, poll: Made, address: str) -> None:
     path = address.format(id=poll.id)
+    until(lambda: client.get(path).status == 200, "all parts are there, for one that asks whether they are")
     got, head = client.get(path), client.request("HEAD", path)
     assert (head.status, head.body) == (got.status, b"") == (200, b"")
     own = {"Date", "Content-Length", "Set-Cookie"}  # the page's first cookie, and metrics grow

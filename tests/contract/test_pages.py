@@ -21,14 +21,15 @@ def test_livez(client: Client) -> None:
 
 
 def test_readyz(client: Client) -> None:
-    assert client.get("/readyz").expect(200) == {"ready": True, "away": []}
+    until(lambda: client.get("/readyz").status == 200, "the door is ready")
+    assert client.get("/readyz").json == {"ready": True, "away": []}
 
 
 @pytest.mark.parametrize("part", ["bridge", "worker", "beat"])
 def test_the_other_parts_tell_how_they_are(system: System, part: str) -> None:
     with system.client_of(part) as client:
         assert client.get("/livez").status == 200
-        assert client.get("/readyz").status == 200
+        until(lambda: client.get("/readyz").status == 200, f"{part} is ready")
         assert client.get("/nothing").status == 404
         assert "polling_" in client.get("/metrics").body.decode()
 
@@ -242,9 +243,7 @@ def test_results_trail_the_count_by_little(client: Client, poll: Made) -> None:
 
 def test_the_flower_page_shows_the_worker(system: System) -> None:
     with system.client_of("flower") as flower:
-        workers = until(lambda: flower.get("/api/workers?refresh=1").json, "Flower knows the worker")
-        [name] = workers
-        assert name == "worker@tests"
+        until(lambda: list(flower.get("/api/workers?refresh=1").json) == ["worker@tests"], "Flower knows the worker")
 
 
 def test_flower_listens_on_loopback_alone(system: System) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from support.http import Client
-from support.polls import Made, accepted, counted, create, decided, final, results, vote
+from support.polls import Made, accepted, closing_soon, counted, create, decided, final, is_over, results, vote
 from support.system import System
 from support.waiting import until
 
@@ -26,6 +27,10 @@ POLL = {
     "closes_at",
     "revision",
 }
+
+SLACK = 2.0
+"""Seconds beyond what is promised, for a machine that is busy with other things."""
+
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
@@ -33,9 +38,9 @@ def soon(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-def past(time: str) -> bool:
-    """Whether a time is over by a quarter of a second: what is read may trail by 200 ms."""
-    return datetime.now(UTC) > datetime.fromisoformat(time) + timedelta(seconds=0.25)
+def until_closed(poll: Made) -> None:
+    """Waits until its time is over by a quarter of a second: what is read may trail by 200 ms."""
+    until(lambda: is_over(poll.answer["closes_at"], 0.25), "the poll's time is over")
 
 
 def test_the_briefs_own_request(client: Client) -> None:
@@ -245,8 +250,8 @@ def test_after_a_vote_the_known_revision_is_old(client: Client, poll: Made) -> N
 
 
 def test_a_poll_past_its_time_is_never_304_until_its_revision_moved(client: Client) -> None:
-    poll = create(client, closes_at=soon(0.7))
-    until(lambda: past(poll.answer["closes_at"]), "the poll's time is over")
+    poll = next(closing_soon(client))
+    until_closed(poll)
 
     def moved() -> bool:
         answer = client.get(poll.path, If_None_Match='"0"')
@@ -260,9 +265,12 @@ def test_a_poll_past_its_time_is_never_304_until_its_revision_moved(client: Clie
 
 
 def test_a_poll_closes_by_itself(client: Client) -> None:
-    poll = create(client, closes_at=soon(1.5))
-    vote_id = accepted(client, poll)
-    until(lambda: past(poll.answer["closes_at"]), "the poll's time is over")
+    for poll in closing_soon(client):
+        answer = vote(client, poll)
+        if not is_over(poll.answer["closes_at"]):
+            break
+    vote_id = answer.expect(202)["vote_id"]
+    until_closed(poll)
     assert results(client, poll)["status"] == "closed", "whether it is open is computed when it is read"
     refused = vote(client, poll)
     assert (refused.status, refused.code) == (409, "poll_closed")
@@ -291,8 +299,8 @@ def test_closing_a_closed_poll_answers_200_again(client: Client, poll: Made) -> 
     first = client.post(f"{poll.path}/close", **poll.admin).expect(200)
     again = client.post(f"{poll.path}/close", **poll.admin).expect(200)
     assert again["closes_at"] == first["closes_at"]
-    due = create(client, closes_at=soon(0.5))
-    until(lambda: past(due.answer["closes_at"]), "the poll's time is over")
+    due = next(closing_soon(client))
+    until_closed(due)
     assert client.post(f"{due.path}/close", **due.admin).expect(200)["closes_at"] == due.answer["closes_at"]
 
 
@@ -371,10 +379,16 @@ def test_another_polls_token_is_wrong(client: Client, poll: Made) -> None:
     assert (answer.status, answer.code) == (403, "token_wrong")
 
 
-def test_all_doors_know_of_a_closing_within_a_second(client: Client, strict: Client, poll: Made) -> None:
-    accepted(strict, poll)
-    client.post(f"{poll.path}/close", **poll.admin).expect(200)
-    until(lambda: vote(strict, poll).status == 409, "the other door knows that the poll is closed", limit=5)
+def test_all_doors_know_of_a_closing_within_a_second(client: Client, strict: Client) -> None:
+    def took() -> float:
+        poll = create(client)
+        accepted(strict, poll)
+        client.post(f"{poll.path}/close", **poll.admin).expect(200)
+        began = time.monotonic()
+        until(lambda: vote(strict, poll).status == 409, "the other door knows that the poll is closed")
+        return time.monotonic() - began
+
+    assert any(took() < 1 + SLACK for _ in range(3)), "not once in time"
 
 
 def test_a_poll_is_known_at_all_doors(client: Client, strict: Client) -> None:

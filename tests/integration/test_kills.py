@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -43,7 +44,8 @@ def _results(one: Socket) -> list[Frame]:
 
 async def _hear_all(one: Socket) -> None:
     while True:
-        await one.hear()
+        # Nothing comes while nobody counts, and a restart takes its time: whoever waits for a frame has a limit.
+        await one.hear(patience=math.inf)
 
 
 @pytest.mark.parametrize("parts", [["worker"], ["bridge"], ["worker", "bridge"]], ids="+".join)

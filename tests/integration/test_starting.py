@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from support.polls import accepted, counted, create
+from support.polls import accepted, counted, create, decided
 from support.system import POLLING, STARTED, System
 from support.waiting import until
 
@@ -75,4 +75,10 @@ def test_a_cookie_survives_a_restart_of_everything(whole: System) -> None:
     cookie = answer.headers["Set-Cookie"].partition(";")[0]
     whole.restart("api")
     again = whole.client.post(f"{poll.path}/vote", {"option": "2"}, Cookie=cookie)
-    assert (again.code, again.json["vote_id"]) == ("already_voted", answer.json["vote_id"])
+    assert again.json["vote_id"] == answer.json["vote_id"], "it is the same voter"
+    if again.status == 202:
+        # Redis did not tell the new door of the first vote within 50 ms: then the count refuses the second.
+        until(lambda: decided(whole.client, poll, answer.json["vote_id"])["rejected"], "the second vote is rejected")
+    else:
+        assert (again.status, again.code) == (409, "already_voted")
+    counted(whole.client, poll, 1, 0)

@@ -8,10 +8,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 from kombu import Producer
 
 from tasks.kafka_transport import BrokerUnavailable, PublishError, publish_batch
+from tasks.kafka_transport.publisher import Report
 
 from .harness import Bench, Inbox, wait_for
 
@@ -146,6 +148,25 @@ def test_a_deleted_topic_is_made_again(bench: Bench) -> None:
         wait_for(lambda: topic not in admin.list_topics(timeout=10).topics, word="the topic deleted")
     bench.send("note", "x")
     assert bench.lag() == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "gone"),
+    [
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, True),
+        (KafkaError._UNKNOWN_TOPIC, True),
+        (KafkaError._UNKNOWN_PARTITION, True),
+        (KafkaError._DESTROY, True),
+        (KafkaError._MSG_TIMED_OUT, False),
+        (KafkaError.MSG_SIZE_TOO_LARGE, False),
+    ],
+)
+def test_what_it_means_that_a_message_was_not_stored(bench: Bench, code: int, gone: bool) -> None:
+    report = Report("topic")
+    report(KafkaError(code), None)
+    with bench.connection() as connection, pytest.raises(PublishError) as caught:
+        connection.transport.publisher.wait([report])
+    assert caught.value.topic_gone is gone
 
 
 def test_an_event_never_raises_for_celery_would_hold_the_worker_over_it(

@@ -47,17 +47,17 @@ def test_a_pool_child_that_dies_puts_its_task_back(bench: Bench, tmp_path: Path)
 )
 def test_sigterm_stops_a_busy_worker_after_its_running_tasks(bench: Bench, pool: str, whom: str) -> None:
     worker = bench.worker("-P", pool, "-c", "2")
-    send_work(bench, 12, 1.0)
+    send_work(bench, 40, 1.0)
     bench.wait_for_lines("start", 1 if pool == "solo" else 2)
     if whom == "the whole group":
         worker.signal_group(signal.SIGTERM)
     else:
         worker.popen.send_signal(signal.SIGTERM)
-    assert worker.wait(10) == 0
+    assert worker.wait() == 0
     started = [line for line in bench.lines() if line.startswith("start")]
     done = [line for line in bench.lines() if line.startswith("done")]
-    assert len(done) == len(started) < 12
-    assert bench.lag() == 12 - len(done), "what is done is committed, what is not done is not"
+    assert len(done) == len(started) < 40
+    assert bench.lag() == 40 - len(done), "what is done is committed, what is not done is not"
 
 
 def test_two_workers_share_and_a_rebalance_loses_nothing(bench: Bench) -> None:
@@ -68,7 +68,7 @@ def test_two_workers_share_and_a_rebalance_loses_nothing(bench: Bench) -> None:
     first.wait_for_log("revoked ")
     bench.wait_for_lines("done", 70)
     first.popen.send_signal(signal.SIGTERM)
-    assert first.wait(10) == 0
+    assert first.wait() == 0
     bench.wait_for_lines("done", 150)
     wait_for(lambda: bench.lag() == 0, word="everything committed")
 
@@ -84,14 +84,15 @@ def test_retry_with_a_countdown_and_beat(bench: Bench) -> None:
 
 def test_an_eta_does_not_hold_other_tasks_up(bench: Bench) -> None:
     bench.worker()
-    for number in range(6):
-        bench.send("note", f"later {number}", countdown=3)
     sent = time.monotonic()
+    for number in range(6):
+        bench.send("note", f"later {number}", countdown=5)
     for number in range(10):
         bench.send("note", f"now {number}")
     bench.wait_for_lines("now", 10)
-    if time.monotonic() - sent < 2:
-        assert not [line for line in bench.lines() if line.startswith("later")]
+    lines = bench.lines()
+    if time.monotonic() - sent < 5:
+        assert not [line for line in lines if line.startswith("later")]
     bench.wait_for_lines("later", 6)
     wait_for(lambda: bench.lag() == 0, word="everything committed")
 
@@ -113,7 +114,7 @@ def test_remote_control(bench: Bench) -> None:
     running = bench.send("work", "long", 60)
     bench.wait_for_lines("start long", 1)
     control.revoke(running.id, terminate=True)
-    waiting = bench.send("note", "revoked before it ran", countdown=2)
+    waiting = bench.send("note", "revoked before it ran", countdown=5)
     control.revoke(waiting.id)
     wait_for(lambda: bench.lag() == 0, word="both revoked tasks finished with")
     bench.send("note", "after")

@@ -81,7 +81,7 @@ def test_what_does_not_stop_is_killed_at_its_limit(guard: Guard, tmp_path: Path)
     until(lambda: part.log.read_text() == "never\n", "it ignores SIGTERM by now")
     began = time.monotonic()
     Supervisor(lambda name, words: None).stop([[part]])
-    assert 0.3 <= time.monotonic() - began < 10
+    assert 0.3 <= time.monotonic() - began < 60
     assert part.exit_code == -9
 
 

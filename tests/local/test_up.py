@@ -28,7 +28,7 @@ def test_a_signal_to_the_whole_group_stops_everything_in_order(start_up: Start, 
     up.signal_group(number)
 
     assert up.wait() == 0
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30, "nobody was waited for beyond a limit"
     assert not any(runs(pid) for pid in pids.values()), "also the child of a part, and the one that ignores SIGTERM"
     assert "stopped after" in up.text()
     assert not list((up.data / "run").glob("*.json"))

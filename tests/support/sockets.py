@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -43,9 +44,9 @@ class Socket:
         """A frame as it is; binary where it is bytes."""
         await self._connection.write_message(data, binary=isinstance(data, bytes))
 
-    async def hear(self) -> Frame:
+    async def hear(self, patience: float = PATIENCE) -> Frame:
         """The next frame; fails where the socket closes instead."""
-        text = await self._read()
+        text = await self._read(patience)
         assert text is not None, f"the socket was closed with {self._connection.close_code}"
         frame = json.loads(text)
         assert isinstance(frame, dict)
@@ -86,11 +87,13 @@ class Socket:
         self._connection.close()
         await self.close_code()
 
-    async def _read(self) -> str | bytes | None:
+    async def _read(self, patience: float = PATIENCE) -> str | bytes | None:
         """The next frame, None once the socket has closed."""
         if self._closed:
             return None
-        text = await asyncio.wait_for(self._connection.read_message(), PATIENCE)
+        # Not wait_for, which loses a cancellation that comes together with the frame.
+        async with asyncio.timeout(None if math.isinf(patience) else patience):
+            text = await self._connection.read_message()
         self._closed = text is None
         return text
 

@@ -198,7 +198,7 @@ def test_ranges_are_covered_with_the_batch(connection: Connection, counting: Cou
 def test_a_batch_notifies_once(database_url: str, connection: Connection, counting: CountingConnection) -> None:
     connection.execute("LISTEN counted")
     count(counting, [], [], [Covered(6, 0, 0, 5), Covered(6, 1, 2, 3)])
-    heard = list(connection.notifies(timeout=5, stop_after=1))
+    heard = list(connection.notifies(timeout=60, stop_after=1))
     assert [one.payload for one in heard] == ["6:0:0:5,6:1:2:3"]
 
 

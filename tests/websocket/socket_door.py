@@ -17,6 +17,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from polling import settings
 from polling.api.app import make_application
 from polling.api.services import make
+from polling.core.errors import StoreUnavailable
 from polling.core.polls import CreatePoll, Poll, Results
 from polling.live import LivePublisher
 from polling.local.addresses import environment
@@ -61,7 +62,9 @@ class Client:
         """The next frame; None when the socket has closed."""
         if self.ended:
             return None
-        text = await asyncio.wait_for(self.connection.read_message(), PATIENCE)
+        # Not wait_for, which loses a cancellation that comes together with the frame.
+        async with asyncio.timeout(PATIENCE):
+            text = await self.connection.read_message()
         self.ended = text is None
         return None if text is None else json.loads(text)
 
@@ -106,11 +109,26 @@ class Door:
         self.server.add_socket(listening)
 
     async def open(self) -> None:
+        connected = asyncio.Event()
+        self.services.live.on_reconnected(connected.set)
         await self.services.store.open()
         await self.services.live.open()
+        await until(connected.is_set)
+        await self._until_postgres_answers()
         self.services.book.start()
         self.services.writer.use("votes", 1)
         await self.hub.open()
+        # The hub waits a second for it, and clients here hear it first.
+        await until(lambda: self.hub._board._frame)
+
+    async def _until_postgres_answers(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await self.services.store.ping()
+            except StoreUnavailable:
+                assert time.monotonic() < deadline, "PostgreSQL did not answer in time"
+                await asyncio.sleep(0.05)
 
     async def close(self) -> None:
         for client in self.clients:

@@ -10,12 +10,14 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from socket_door import Door, until
+from socket_door import Client, Door, until
 from tornado.iostream import IOStream
 
+from polling.core.polls import Poll
 from polling.local.servers import Servers
 from websocket import care, close_codes
 from websocket.care import Care
@@ -81,13 +83,16 @@ async def test_without_postgres_a_poll_cannot_be_shown_and_the_socket_stays(door
     await client.say(type="vote", poll=known.id, option="A", ref="known")
     assert (await client.hear_of("vote"))["ref"] == "known"
     await asyncio.to_thread(all_servers.postgres.start)
-    for _ in range(100):
-        await client.say(type="subscribe", poll=unknown.id)
-        answer = await client.hear()
-        if answer["type"] == "results":
-            break
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while (answer := await told_of(client, unknown))["type"] != "results":
+            await asyncio.sleep(0.1)
     assert answer["poll_id"] == unknown.id
+
+
+async def told_of(client: Client, poll: Poll) -> Any:
+    """What a socket hears when it wants to see a poll."""
+    await client.say(type="subscribe", poll=poll.id)
+    return await client.hear()
 
 
 @pytest.fixture
@@ -104,6 +109,14 @@ async def test_a_lost_message_is_made_good(door: Door) -> None:
     assert (await client.hear_of("results"))["revision"] == 1
 
 
+@pytest.fixture
+def rare_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read again by itself, neither after a while nor because Redis took its time to confirm."""
+    monkeypatch.setattr("websocket.hub.READ_AGAIN", 3600.0)
+    monkeypatch.setattr("websocket.hub.WATCH_PATIENCE", 30.0)
+
+
+@pytest.mark.usefixtures("rare_readings")
 async def test_many_polls_are_read_by_few_queries(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     polls = [await door.poll() for _ in range(60)]
     for poll in polls:
