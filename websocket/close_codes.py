@@ -17,6 +17,9 @@ class CloseCode(NamedTuple):
     reconnect: bool
 
 
+PROTOCOL_ERROR = CloseCode(1002, "this is no frame of the WebSocket protocol", reconnect=False)
+"""What came was no frame as RFC 6455 has it: a compressed one too, for no compression is agreed on."""
+
 TOO_BIG = CloseCode(1009, "a frame may have 64 KiB at most", reconnect=False)
 """A frame was over the limit. The same frame would be refused again."""
 
@@ -32,4 +35,4 @@ SLOW_READER = CloseCode(4008, "frames were not read", reconnect=True)
 NO_PONG = CloseCode(4009, "pings were not answered", reconnect=True)
 """The peer seems to be gone."""
 
-ALL = (TOO_BIG, RESTART, TRY_LATER, SLOW_READER, NO_PONG)
+ALL = (PROTOCOL_ERROR, TOO_BIG, RESTART, TRY_LATER, SLOW_READER, NO_PONG)
