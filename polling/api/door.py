@@ -29,7 +29,7 @@ IDLE = 75.0
 SLOW = 20.0
 """Seconds in which a request that has begun must have said all its headers, and again all its body."""
 
-UNREAD = 30.0
+UNREAD = 20.0
 """Seconds in which a peer must have taken its answer. Meanwhile no other of its requests is read."""
 
 MAX_CONNECTIONS = 20_000

@@ -280,7 +280,7 @@ def test_names_of_any_length_make_no_long_answers(client: Client, poll: Made) ->
     assert len(answer.body) < 32_000
 
 
-UNKNOWN = 20_000
+UNKNOWN = 8_000
 
 
 def test_unknown_polls_are_not_remembered(server: Server, client: Client, poll: Made) -> None:

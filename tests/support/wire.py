@@ -15,7 +15,6 @@ from typing import Any
 from support.http import Client
 from support.polls import Made
 from support.system import System
-from support.waiting import until
 
 PATIENCE = 60.0
 """Seconds that the server may take for a step, on a busy machine."""
@@ -44,8 +43,12 @@ class Server:
         """A WebSocket; what came with the 101 is in `got`."""
         wire = self.wire()
         wire.send(upgrade(query, *fields))
-        wire.until(b"\r\n\r\n")
-        assert wire.got.startswith(b"HTTP/1.1 101 "), wire.got
+        try:
+            wire.until(b"\r\n\r\n")
+            assert wire.got.startswith(b"HTTP/1.1 101 "), wire.got
+        except AssertionError:
+            wire.close()
+            raise
         return wire
 
     def metric(self, name: str) -> float:
@@ -81,7 +84,7 @@ class Wire:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.got = b""
         self.closed = False
-        self._at = 0
+        self._at: int | None = None
 
     def __enter__(self) -> Wire:
         return self
@@ -136,8 +139,8 @@ class Wire:
         self._socket.close()
 
     def next_frame(self) -> tuple[int, bytes] | None:
-        """Opcode and payload of the next frame of a WebSocket; None once it has closed."""
-        if self._at == 0:
+        """Opcode and payload of the next frame of a WebSocket, None once it has closed. Answers pings."""
+        if self._at is None:
             self._at = self.got.index(b"\r\n\r\n") + 4
         at = self._at
         while len(self.got) < at + 2 or len(self.got) < at + _length(self.got, at):
@@ -145,15 +148,19 @@ class Wire:
                 return None
         head = 2 if self.got[at + 1] < 126 else 4 if self.got[at + 1] == 126 else 10
         self._at = at + _length(self.got, at)
-        return self.got[at] & 15, self.got[at + head : self._at]
+        opcode, payload = self.got[at] & 15, self.got[at + head : self._at]
+        if self._at > 1 << 20:
+            self.got, self._at = self.got[self._at :], 0
+        if opcode == PING:
+            self.send_some(frame(PONG, payload))
+        return opcode, payload
 
     def close_code(self) -> int | None:
         """The code with which the server closes, or None where it only hangs up."""
-        code = None
         while (found := self.next_frame()) is not None:
-            if found[0] == CLOSE and len(found[1]) >= 2:
-                code = int(struct.unpack("!H", found[1][:2])[0])
-        return code
+            if found[0] == CLOSE:
+                return int(struct.unpack("!H", found[1][:2])[0]) if len(found[1]) >= 2 else None
+        return None
 
     def answer(self, *kinds: str) -> dict[str, Any]:
         """The next frame that is of one of these types (that is no push, where none is named)."""
@@ -237,8 +244,3 @@ def frame(opcode: int, data: bytes = b"", *, final: bool = True, reserved: int =
 
 def say(**message: Any) -> bytes:
     return frame(TEXT, json.dumps(message).encode())
-
-
-def until_closed(wires: list[Wire], what: str) -> None:
-    """Waits until the server has closed all of them."""
-    until(lambda: all(wire.is_closed() for wire in wires), what, PATIENCE * 1.5)
