@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 T = TypeVar("T")
+_MOST = 1e9
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -49,9 +50,12 @@ def _rate(value: str) -> tuple[float, float]:
     """`rate/burst`: tokens a second, and how many may be saved; `0` turns the limit off."""
     rate, _, burst = value.partition("/")
     try:
-        return float(rate), float(burst or rate)
+        numbers = float(rate), float(burst or rate)
     except ValueError as error:
         raise ValueError("must be rate/burst, as in 100/1000") from error
+    if not all(0 <= number <= _MOST for number in numbers):
+        raise ValueError("must be rate/burst, two numbers from 0 to a billion")
+    return numbers
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
@@ -112,6 +116,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = _setting(_networks, ())
     rate_limit_exempt: tuple[Network, ...] = _setting(_networks, _networks("127.0.0.0/8,::1/128"))
     rate_limit_votes: tuple[float, float] = _setting(_rate, (100.0, 1000.0))
+    rate_limit_voter: tuple[float, float] = _setting(_rate, (10.0, 100.0))
     rate_limit_polls: tuple[float, float] = _setting(_rate, (2.0, 120.0))
 
     votes_partitions: int = _setting(_integer(1, 16384), 8)

@@ -26,6 +26,9 @@ class CloseCode(NamedTuple):
         return json.dumps({"reason": self.reason, "reconnect_after_ms": after}, separators=(",", ":"))
 
 
+PROTOCOL_ERROR = CloseCode(1002, "this is no frame of the WebSocket protocol", reconnect=False)
+"""What came was no frame as RFC 6455 has it: a compressed one too, for no compression is agreed on."""
+
 TOO_BIG = CloseCode(1009, "a frame may have 64 KiB at most", reconnect=False)
 """A frame was over the limit. The same frame would be refused again."""
 
@@ -41,7 +44,7 @@ SLOW_READER = CloseCode(4008, "frames were not read", reconnect=True)
 NO_PONG = CloseCode(4009, "pings were not answered", reconnect=True)
 """The peer seems to be gone."""
 
-ALL = (TOO_BIG, RESTART, TRY_LATER, SLOW_READER, NO_PONG)
+ALL = (PROTOCOL_ERROR, TOO_BIG, RESTART, TRY_LATER, SLOW_READER, NO_PONG)
 
 SOONEST = 500
 """Milliseconds in which another process may take over, and nobody needs to come."""

@@ -85,7 +85,7 @@ class LiveSocket(Handshake):
 
     def on_message(self, message: str | bytes) -> Awaitable[None] | None:
         """Answers a frame. What it returns ends when the next one may be read."""
-        if self._closing is not None:
+        if self._closing is not None or not self._opened:
             return None
         if not self._exempt and not self._allowance.take():
             return self._hold_back(message)
@@ -100,10 +100,21 @@ class LiveSocket(Handshake):
             return self._take_breath()
         return None
 
-    def on_malformed_text(self) -> None:
+    def on_malformed_text(self) -> Awaitable[None] | None:
         """A text frame that is not UTF-8."""
-        if self._closing is None:
-            self._outbox.answer(frames.error(BadRequest("The frame is not valid JSON in UTF-8.")))
+        if self._closing is not None or not self._opened:
+            return None
+        if not self._exempt and not self._allowance.take():
+            return self._hold_back(b"")
+        self._outbox.answer(frames.error(BadRequest("The frame is not valid JSON in UTF-8.")))
+        return self._take_breath() if self._outbox.behind else None
+
+    def on_other_frame(self) -> Awaitable[None] | None:
+        """A ping, a pong, or a part of a message: nothing to do, but it may not be sent without end either."""
+        if self._closing is not None or not self._opened or self._exempt or self._allowance.take():
+            return None
+        metrics.rate_limited.inc()
+        return asyncio.sleep(PAUSE)
 
     def on_frame_written(self) -> None:
         """Tornado has written a frame of its own."""
@@ -162,7 +173,7 @@ class LiveSocket(Handshake):
 
     async def _cast(self, request: requests.Vote) -> str:
         """Casts the vote, answers its id. Raises a PollingError."""
-        self.porter.limit_vote(self.request.remote_ip or "")
+        self.porter.limit_vote(self.request.remote_ip or "", self.voter)
         if request.idempotency_key is not None and (flaw := key_flaw(request.idempotency_key)):
             raise ValidationError.at("#/idempotency_key", flaw)
         if self.voter is None and (await self.casting.book.get(request.poll)).one_vote_per == "browser":

@@ -78,10 +78,16 @@ def _porter(services: Services) -> Porter:
         return voter
 
     limits = services.limits
+
+    def limit_vote(address: str, voter: str | None) -> None:
+        limits.take(limits.votes, address)
+        if voter is not None:
+            limits.take_of_voter(address, voter)
+
     return Porter(
         voter_of=voters.voter_of,
         new_voter=new_voter,
-        limit_vote=lambda address: limits.take(limits.votes, address),
+        limit_vote=limit_vote,
         exempt=lambda address: limits.bucket_of(address) is None,
         allowed_origins=services.settings.allowed_origins,
         headers=headers.API_HEADERS,
@@ -98,7 +104,7 @@ async def _serve_one(settings: Settings, listening: socket.socket) -> None:
     hub = Hub(services.live, services.store, services.book)
     application = make_application(services, hub)
     server = Door(services, lambda connection: Message(application, connection))
-    server.add_sockets([listening])
+    server.listen(listening)
     listener = Listener(settings.database_url, services.waits.counted, services.waits.look_again)
     await services.store.open()
     await services.live.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -11,7 +12,7 @@ from polling import telemetry
 from polling.api import headers
 from polling.api.answers import encode
 from polling.api.body import JsonBody, T, require_media_type
-from polling.api.limits import Buckets
+from polling.api.limits import Buckets, Taken
 from polling.api.services import Services
 from polling.core.errors import (
     BadRequest,
@@ -38,6 +39,7 @@ class Handler(tornado.web.RequestHandler):
     HEADERS = headers.API_HEADERS
     services: Services
     refused: PollingError | None = None
+    _limits: Mapping[str, str] = {}
 
     def initialize(self, services: Services) -> None:
         self.services = services
@@ -88,8 +90,27 @@ class Handler(tornado.web.RequestHandler):
         require_media_type(self.request.headers.get("Content-Type"), media_type)
 
     def limit(self, buckets: Buckets, tokens: int = 1) -> None:
-        """Raises RateLimited where this address asks too often."""
-        self.services.limits.take(buckets, self.request.remote_ip or "", tokens)
+        """Raises RateLimited where this address asks too often. Every answer says how much it may still ask for."""
+        self._told(self.services.limits.take(buckets, self.address, tokens))
+
+    def limit_voter(self, voter: str) -> None:
+        """Raises RateLimited where this voter votes too often."""
+        self._told(self.services.limits.take_of_voter(self.address, voter))
+
+    def _told(self, taken: Taken | None) -> None:
+        if taken is not None:
+            self._limits = {**self._limits, taken.policy: taken.state}
+            for name, value in self._limit_headers().items():
+                self.set_header(name, value)
+
+    def _limit_headers(self) -> dict[str, str]:
+        """A policy for each limit that was asked for, and how it stands."""
+        return Taken(", ".join(self._limits), ", ".join(self._limits.values())).headers if self._limits else {}
+
+    @property
+    def address(self) -> str:
+        """Who asks: the peer, or whom a trusted proxy names."""
+        return self.request.remote_ip or ""
 
     def require_admin(self, poll: Poll) -> None:
         """Raises TokenMissing or TokenWrong where the request does not carry the poll's admin token."""
@@ -155,7 +176,7 @@ class Handler(tornado.web.RequestHandler):
         for name, value in headers.API_HEADERS.items():
             self.set_header(name, value)
         self.set_header("Content-Type", headers.PROBLEM_TYPE)
-        for name, value in error.headers.items():
+        for name, value in {**self._limit_headers(), **error.headers}.items():
             self.set_header(name, value)
         self.finish(encode(error.problem()))
 

@@ -64,7 +64,8 @@ class BatchHandler(Handler):
         outcomes: list[tuple[int, Outcome | asyncio.Task[Cast]]] = []
         for start in range(0, len(lines), TURN):
             now = datetime.now(UTC)
-            judged = [(number, _judge(poll, key, number, text, now)) for number, text in lines[start : start + TURN]]
+            turn = lines[start : start + TURN]
+            judged = [(number, self._judge(poll, key, number, text, now)) for number, text in turn]
             known = await asyncio.gather(*(self._recall(paper) for _, paper in judged))
             for (number, paper), outcome in zip(judged, known, strict=True):
                 outcomes.append((number, outcome or self._produce(paper)))
@@ -73,6 +74,22 @@ class BatchHandler(Handler):
         if waiting:
             await asyncio.wait(waiting)
         return [(number, _settled(outcome)) for number, outcome in outcomes]
+
+    def _judge(self, poll: Poll, key: str | None, number: int, text: bytes, now: datetime) -> Paper | PollingError:
+        try:
+            line = _line.read(text)
+            check_voter(poll, line.voter)
+            own = line.idempotency_key
+            if poll.one_vote_per is None and own is not None and (flaw := key_flaw(own)):
+                raise ValidationError.at("#/idempotency_key", flaw)
+            derived = None if key is None else f"{key}\n{number}"
+            request = CastVote(poll.id, line.option, own if own is not None else derived, line.voter)
+            paper = judge(poll, request, now, vouched=poll.one_vote_per == "voter")
+            if poll.one_vote_per == "voter":
+                self.services.limits.take_of_voter(self.address, f"{poll.id}/{line.voter}")
+            return paper
+        except PollingError as error:
+            return error
 
     async def _recall(self, paper: Paper | PollingError) -> Outcome | None:
         if isinstance(paper, PollingError):
@@ -117,20 +134,6 @@ def _numbered(body: bytes) -> Iterator[tuple[int, bytes]]:
         if count > MAX_BATCH_LINES:
             raise BodyTooLarge(MAX_BATCH_LINES, "lines")
         yield number, line
-
-
-def _judge(poll: Poll, key: str | None, number: int, text: bytes, now: datetime) -> Paper | PollingError:
-    try:
-        line = _line.read(text)
-        check_voter(poll, line.voter)
-        own = line.idempotency_key
-        if poll.one_vote_per is None and own is not None and (flaw := key_flaw(own)):
-            raise ValidationError.at("#/idempotency_key", flaw)
-        derived = None if key is None else f"{key}\n{number}"
-        request = CastVote(poll.id, line.option, own if own is not None else derived, line.voter)
-        return judge(poll, request, now, vouched=poll.one_vote_per == "voter")
-    except PollingError as error:
-        return error
 
 
 def _settled(outcome: Outcome | asyncio.Task[Cast]) -> Outcome:

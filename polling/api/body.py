@@ -12,6 +12,7 @@ from polling.core.errors import BadRequest, UnsupportedMediaType, ValidationErro
 T = TypeVar("T", bound=msgspec.Struct)
 
 _MANY = 20  # faults told at once
+_NAME = 100  # characters of a name that is no field's
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _PLACE = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _JSON_NAMES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "RFC 3339 time"}
@@ -54,7 +55,7 @@ class JsonBody(Generic[T]):
     def _faults(self, value: dict[str, Any]) -> list[dict[str, str]]:
         fields = {field.encode_name: field for field in msgspec.structs.fields(self._shape)}
         faults = [
-            {"pointer": _pointer(name), "detail": f"There is no field {name!r} here."}
+            {"pointer": _pointer(name), "detail": f"There is no field {name[:_NAME]!r} here."}
             for name in value
             if name not in fields
         ]
@@ -92,7 +93,7 @@ def _fault(message: str, root: str = "#") -> dict[str, str]:
 
 def _pointer(name: str) -> str:
     """RFC 6901, section 6: a JSON pointer to a member of the root, as a URI fragment."""
-    escaped = name[:100].replace("~", "~0").replace("/", "~1")
+    escaped = name[:_NAME].replace("~", "~0").replace("/", "~1")
     return "#/" + "".join(
         c if c.isalnum() or c in "-._~" else "".join(f"%{b:02X}" for b in c.encode()) for c in escaped
     )

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import re
+import resource
 import socket
 from collections.abc import Callable
 from typing import Any
 
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
-from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
-from tornado.tcpserver import TCPServer
+from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
 from polling import telemetry
 from polling.api import headers
 from polling.api.front import NO_LIMIT, Message
-from polling.api.lane import MAX_BODY, MAX_HEAD, Head, Lane
+from polling.api.lane import MAX_HEAD, Head, Lane
 from polling.api.services import Services
-from polling.core.errors import BadRequest
+from polling.api.stream import BUFFER, CHUNK, DoorStream, MalformedRequest
 
 log = telemetry.logger(__name__)
 
@@ -28,72 +29,33 @@ IDLE = 75.0
 SLOW = 20.0
 """Seconds in which a request that has begun must have said all its headers, and again all its body."""
 
-_READ = 8 * 1024
-_BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+UNREAD = 20.0
+"""Seconds in which a peer must have taken its answer. Meanwhile no other of its requests is read."""
+
+MAX_CONNECTIONS = 20_000
+"""Connections of one process, sockets aside. With more, those go that were idle for longest."""
+
+_SHED = 20
+"""With too many connections a part of this size is closed at once, so that looking for them costs little each."""
+
+_AT_ONCE = 128
+_ACCEPT_PAUSE = 0.5
+_OTHER_FILES = 128
 _HEAD = 32 * 1024
 _BLANK = re.compile(rb"\r?\n\r?\n")
 _LINGER = 2.0
-_BUFFER = 4 * 1024 * 1024
 _PARAMETERS = HTTP1ConnectionParameters(
     chunk_size=64 * 1024,
-    max_header_size=_HEAD + _READ,
+    max_header_size=_HEAD + CHUNK,
     header_timeout=SLOW,
     body_timeout=SLOW,
     max_body_size=NO_LIMIT,
 )
 
 
-class MalformedRequest(BadRequest):
-    """Shares the code of all that cannot be read."""
-
-    title, sentence = "Malformed request", "The request is not valid HTTP/1.1."
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Connection": "close"}
-
-
 class HeadTooLarge(MalformedRequest):
     status, title = 431, "Request header fields too large"
     sentence = f"The head of a request may have {_HEAD:,} bytes at most."
-
-
-class DoorStream(IOStream):
-    """A connection whose bytes can be put back: the lane looks first, Tornado reads what the lane leaves."""
-
-    def __init__(self, connected: socket.socket) -> None:
-        super().__init__(connected, max_buffer_size=_BUFFER, read_chunk_size=_READ)
-        self._put_back = b""
-        self.idle_since: float | None = None
-
-    def put_back(self, data: bytes) -> None:
-        """Has these bytes read again, before any other. Nothing else may be left in the buffer."""
-        self._put_back = data
-
-    def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
-        """Tornado's bare answer to what is no HTTP, which it gives before any handler, becomes a problem document."""
-        return super().write(headers.problem_response(MalformedRequest()) if data == _BARE else data)
-
-    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        if not self._put_back:
-            return super().read_from_fd(buf)
-        count = min(len(buf), len(self._put_back))
-        buf[:count] = self._put_back[:count]
-        self._put_back = self._put_back[count:]
-        return count
-
-    def send_all(self, data: bytes) -> None:
-        """Straight to the socket; what the kernel does not take waits in the stream."""
-        sent = 0
-        if not self.writing() and self.socket is not None:
-            try:
-                sent = self.socket.send(data)
-            except BlockingIOError:
-                sent = 0
-            except OSError as error:
-                self.close(exc_info=error)
-        if sent < len(data):
-            self.write(data[sent:])
 
 
 class Context:
@@ -107,28 +69,31 @@ class Context:
         return str(self.remote_ip)
 
 
-class Door(TCPServer):
+class Door:
     """The HTTP server. `make_message` makes the delegate that reads one request in Tornado's way."""
 
     def __init__(self, services: Services, make_message: Callable[[HTTP1Connection], Message]) -> None:
-        super().__init__()
         self._services = services
         self._make_message = make_message
         self.lane = Lane(services)
         self._streams: set[DoorStream] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+        self._listening: socket.socket | None = None
+        # Half of the files that this process may open are for sockets that were upgraded.
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._room = max(16, min(MAX_CONNECTIONS, (files - _OTHER_FILES) // 2))
 
-    async def handle_stream(self, stream: IOStream, address: Any) -> None:
-        door_stream = DoorStream(stream.socket)
-        self._streams.add(door_stream)
-        try:
-            await self._serve(door_stream, Context(address))
-        except (StreamClosedError, UnsatisfiableReadError):
-            door_stream.close()
-        except Exception:
-            log.exception("a connection failed")
-            door_stream.close()
-        finally:
-            self._streams.discard(door_stream)
+    def listen(self, listening: socket.socket) -> None:
+        """Takes connections from a listening socket that does not block."""
+        self._listening = listening
+        self._accept_on()
+
+    def stop(self) -> None:
+        """Takes no more connections."""
+        if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
 
     def close_connections(self) -> None:
         """Closes all that are left, whatever they do. Sockets that were upgraded are not among them."""
@@ -136,11 +101,56 @@ class Door(TCPServer):
             stream.close()
 
     def close_idle(self) -> None:
-        """Closes those on which nothing was asked for long. To be called every few seconds."""
-        limit = asyncio.get_running_loop().time() - IDLE
+        """Closes those on which nothing was asked, or whose answer was not read, for long. To be called each second."""
+        now = asyncio.get_running_loop().time()
         for stream in list(self._streams):
-            if stream.idle_since is not None and stream.idle_since < limit:
+            stream.look(now)
+            idle, behind = stream.idle_since, stream.behind_since
+            if (idle is not None and idle < now - IDLE) or (behind is not None and behind < now - UNREAD):
                 stream.close()
+
+    def _accept_on(self) -> None:
+        if self._listening is not None:
+            asyncio.get_running_loop().add_reader(self._listening, self._accept, self._listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                connected, address = listening.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # Most likely there are no more files. The socket stays ready, so that without a pause this would spin.
+                log.warning("no connection can be taken", error=error.strerror, connections=len(self._streams))
+                self._shed()
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(listening)
+                loop.call_later(_ACCEPT_PAUSE, self._accept_on)
+                return
+            if len(self._streams) >= self._room:
+                self._shed()
+            stream = DoorStream(connected)
+            self._streams.add(stream)
+            task = asyncio.create_task(self._handle(stream, Context(address)))
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
+
+    def _shed(self) -> None:
+        """Closes the connections that were idle for longest: who is new, or asks something, comes before them."""
+        idle = [(stream.idle_since, id(stream), stream) for stream in self._streams if stream.idle_since is not None]
+        for _, _, stream in heapq.nsmallest(max(1, len(self._streams) // _SHED), idle):
+            stream.close()
+
+    async def _handle(self, stream: DoorStream, context: Context) -> None:
+        try:
+            await self._serve(stream, context)
+        except (StreamClosedError, UnsatisfiableReadError):
+            stream.close()
+        except Exception:
+            log.exception("a connection failed")
+            stream.close()
+        finally:
+            self._streams.discard(stream)
 
     async def _serve(self, stream: DoorStream, context: Context) -> None:
         loop = asyncio.get_running_loop()
@@ -148,21 +158,22 @@ class Door(TCPServer):
         said, head = b"", None
         while True:
             stream.idle_since = loop.time()
-            data = await stream.read_bytes(_BUFFER, partial=True)
+            data = await stream.read_bytes(BUFFER, partial=True)
             stream.idle_since = loop.time() - IDLE + SLOW  # once a request: who says a byte now and then gets no more
             first, blank, rest = data.partition(b"\r\n\r\n")
             while not blank and not _BLANK.search(data):
                 if len(data) > _HEAD:
                     await self._refuse_head(stream)
                     return
-                data += await stream.read_bytes(_BUFFER, partial=True)
+                data += await stream.read_bytes(BUFFER, partial=True)
                 first, blank, rest = data.partition(b"\r\n\r\n")
             if blank and first != said and len(first) <= MAX_HEAD:
                 said, head = first, self.lane.read_head(first, context.remote_ip)
             if blank and first == said and head is not None:
                 while len(rest) < head.length:
-                    rest += await stream.read_bytes(MAX_BODY, partial=True)
+                    rest += await stream.read_bytes(BUFFER, partial=True)
                 if await self._by_lane(stream, head, rest):
+                    await stream.taken()
                     continue
                 data = first + blank + rest
             stream.idle_since = None
@@ -170,6 +181,7 @@ class Door(TCPServer):
             connection = HTTP1Connection(stream, False, _PARAMETERS, context)
             if not await connection.read_response(self._make_message(connection)):
                 return
+            await stream.taken()
             stream.set_nodelay(True)
             await asyncio.sleep(0)
 
@@ -179,8 +191,8 @@ class Door(TCPServer):
         read = 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LINGER):
-                while read < _BUFFER:
-                    read += len(await stream.read_bytes(_BUFFER, partial=True))
+                while read < BUFFER:
+                    read += len(await stream.read_bytes(BUFFER, partial=True))
         stream.close()
 
     async def _by_lane(self, stream: DoorStream, head: Head, rest: bytes) -> bool:

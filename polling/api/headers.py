@@ -38,7 +38,7 @@ PAGE_HEADERS = {
 
 PROBLEM_TYPE = "application/problem+json; charset=utf-8"
 
-_EXPOSED = "ETag, Location, Preference-Applied, Retry-After, WWW-Authenticate"
+_EXPOSED = "ETag, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate"
 _ASKED = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Prefer"
 
 

@@ -24,6 +24,7 @@ from polling.api.voters import new_voter, signed_cookie, voter_in
 from polling.casting import Cast
 from polling.casting.casting import judge, key_flaw
 from polling.core.errors import LogUnavailable, PollingError
+from polling.core.origins import is_foreign
 from polling.core.votes import CastVote
 from polling.telemetry import metrics
 
@@ -42,7 +43,9 @@ _decode = msgspec.json.Decoder(Vote).decode
 
 
 class Head(NamedTuple):
-    """What a plain request says before its body. `voter`: whom its cookie names, if that is one of ours."""
+    """What a plain request says before its body. `voter`: whom its cookie names, if that is one of ours. `limited`:
+    the address is not exempt from the limits.
+    """
 
     poll_id: str
     length: int
@@ -50,6 +53,7 @@ class Head(NamedTuple):
     voter: str | None
     address: str
     secure: bool
+    limited: bool
 
 
 class Lane:
@@ -93,26 +97,31 @@ class Lane:
         if idempotency_key is not None and not (idempotency_key.isascii() and key_flaw(idempotency_key) is None):
             return None
         voter = voter_in(fields["cookie"], key) if "cookie" in fields else None
-        client = self._limits.client(peer, fields.get("x-forwarded-for"), fields.get("x-forwarded-proto"))
-        return Head(found[1].decode(), int(length), idempotency_key, voter, *client)
+        if voter is not None and is_foreign(fields.get("origin"), fields["host"], ()):
+            return None
+        address, secure = self._limits.client(peer, fields.get("x-forwarded-for"), fields.get("x-forwarded-proto"))
+        limited = self._limits.bucket_of(address) is not None
+        return Head(found[1].decode(), int(length), idempotency_key, voter, address, secure, limited)
 
     async def answer(self, head: Head, body: bytes) -> bytes | None:
         """Casts a plain vote and says so: a whole answer. None, and nothing cast, where it is not so plain."""
         poll = self._book.peek(head.poll_id)
         if poll is None or poll.deleted or poll.one_vote_per == "voter" or self._services.draining:
             return None
-        cookie, voter = b"", head.voter
+        more, voter = b"", head.voter
         if voter is None:
             voter = new_voter()
             secret = self._services.cookie_secret or ""
-            cookie = b"Set-Cookie: %b\r\n" % signed_cookie(voter, secret, head.secure).encode()
+            more = b"Set-Cookie: %b\r\n" % signed_cookie(voter, secret, head.secure).encode()
         try:
             vote = _decode(body)
             if vote.voter is not None:
                 return None
             paper = judge(poll, CastVote(poll.id, vote.option, head.key, voter), datetime.now(UTC))
-            self._limits.take(self._limits.votes, head.address)
+            # Only what is answered here is paid for here: VoteHandler takes its own.
             cast = await self._casting.recall(paper) if paper.repeatable else None
+            if head.limited:
+                more += self._take(head)
             acknowledgement = None if cast else self._casting.produce(paper)
         except (PollingError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
@@ -120,12 +129,22 @@ class Lane:
             try:
                 cast = await self._casting.acknowledged(paper, acknowledgement)
             except LogUnavailable:
-                return self._unavailable(cookie)
+                return self._unavailable(more)
         assert cast is not None
-        return self._accepted(cast, cookie)
+        return self._accepted(cast, more)
 
-    def _accepted(self, cast: Cast, cookie: bytes) -> bytes:
-        """The same as `VoteHandler` answers."""
+    def _take(self, head: Head) -> bytes:
+        """The header lines that tell of the limits, after a vote was taken from them. Raises RateLimited."""
+        of_address = self._limits.take(self._limits.votes, head.address)
+        of_voter = self._limits.take_of_voter(head.address, head.voter) if head.voter is not None else None
+        taken = [one for one in (of_address, of_voter) if one is not None]
+        if not taken:
+            return b""
+        policy, state = ", ".join(one.policy for one in taken), ", ".join(one.state for one in taken)
+        return f"RateLimit-Policy: {policy}\r\nRateLimit: {state}\r\n".encode()
+
+    def _accepted(self, cast: Cast, more: bytes) -> bytes:
+        """The same as `VoteHandler` answers. `more` are header lines."""
         self.accepted += 1
         poll_id, vote_id = cast.poll.id.encode(), cast.vote_id.encode()
         body = b'{"vote_id":"%b","poll_id":"%b","option":%b,"status":"accepted"}' % (
@@ -137,17 +156,17 @@ class Lane:
             self._common(),
             poll_id,
             vote_id,
-            cookie,
+            more,
             len(body),
             body,
         )
 
-    def _unavailable(self, cookie: bytes) -> bytes:
+    def _unavailable(self, more: bytes) -> bytes:
         """Kafka did not acknowledge. The cookie goes with it: who votes again must be the same."""
         metrics.votes_unacknowledged.inc()
         metrics.http_requests.labels("5xx").inc()
         line, _, rest = headers.problem_response(LogUnavailable()).partition(b"\r\n")
-        return line + b"\r\n" + cookie + rest
+        return line + b"\r\n" + more + rest
 
     def flush(self) -> None:
         """Adds what was counted to the metrics."""

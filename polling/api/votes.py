@@ -19,6 +19,7 @@ from polling.core.errors import (
     BodyTooLarge,
     IdempotencyKeyReused,
     LogUnavailable,
+    OriginForbidden,
     PollClosed,
     PollNotFound,
     RateLimited,
@@ -30,6 +31,7 @@ from polling.core.errors import (
     ValidationError,
     VoteNotFound,
 )
+from polling.core.origins import is_foreign
 from polling.core.polls import MAX_VOTER, Poll, text_flaw
 from polling.core.votes import CastVote
 from polling.telemetry import metrics
@@ -70,6 +72,7 @@ class VoteHandler(Handler):
             self.require_admin(poll)
         check_voter(poll, named)
         if poll.one_vote_per == "voter":
+            self.limit_voter(f"{poll.id}/{named}")
             return named
         if poll.one_vote_per is None and not key_known(self):
             return None
@@ -77,6 +80,10 @@ class VoteHandler(Handler):
         if voter is None:
             voter = new_voter()
             set_voter_cookie(self, voter)
+        elif is_foreign(self.request.headers.get("Origin"), self.request.host, self.services.settings.allowed_origins):
+            raise OriginForbidden
+        else:
+            self.limit_voter(voter)
         return voter
 
 
@@ -148,6 +155,7 @@ ROUTES = [
                     BadRequest,
                     TokenMissing,
                     TokenWrong,
+                    OriginForbidden,
                     PollNotFound,
                     PollClosed,
                     AlreadyVoted,

@@ -32,6 +32,7 @@ raiser gives no better one. Nothing of `str(exception)` of other libraries reach
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -194,18 +195,19 @@ class IdempotencyKeyReused(Unprocessable):
 
 
 class RateLimited(PollingError):
-    """`retry_after` in whole seconds."""
+    """`retry_after` in whole seconds; `fields` are headers that say more of the limit."""
 
     status, code, title = 429, "rate_limited", "Too many requests"
-    sentence = "Too many requests from this address. Wait, then send it again."
+    sentence = "Too many requests from this address or voter. Wait, then send it again."
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int, fields: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.retry_after = retry_after
+        self._fields = fields or {}
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self.retry_after)}
+        return {"Retry-After": str(self.retry_after), **self._fields}
 
 
 class Unavailable(PollingError):
