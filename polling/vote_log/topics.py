@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from polling.vote_log.config import topic_config
+from polling.vote_log.config import admin_config, topic_config
 
 A = TypeVar("A")
 
@@ -36,7 +36,7 @@ class Topics:
     """
 
     def __init__(self, broker: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": broker, "log_level": 2, "reconnect.backoff.max.ms": 1000})
+        self._admin = AdminClient(admin_config(broker))
 
     def create(self, topic: str, partitions: int, replication: int, min_insync: int) -> bool:
         """Makes a topic for votes. False where it is there already."""
