@@ -89,7 +89,11 @@ class Topics:
 
     def _ask_offsets(self, wanted: dict[TopicPartition, OffsetSpec]) -> dict[int, int]:
         futures = self._admin.list_offsets(wanted, request_timeout=_TIMEOUT)
-        return {where.partition: _answer(future).offset for where, future in futures.items()}
+        found = {where.partition: _answer(future).offset for where, future in futures.items()}
+        if min(found.values(), default=0) < 0:
+            # No error, but no offset either, while a partition's leader is dead and has no successor yet.
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        return found
 
 
 def _answer(future: Future[A]) -> A:
