@@ -30,9 +30,11 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path(".polling"), show_default=True)
-@click.option("--api-processes", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--cluster", is_flag=True, help="Three Kafka brokers, three ZooKeeper nodes, two worker nodes.")
+@click.option("--api-processes", type=click.IntRange(1), show_default="1, with --cluster 2")
+@click.option("--bridges", type=click.IntRange(1), show_default="1, with --cluster 2")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Worker processes.")
-def up(data: Path, api_processes: int, workers: int) -> None:
+def up(data: Path, cluster: bool, api_processes: int | None, bridges: int | None, workers: int) -> None:
     """Run the whole system here, without Docker, until Ctrl-C.
 
     Servers named in the environment (KAFKA_BROKER, DB_HOST, REDIS_URL), or in the file that ENV_FILE names, are used
@@ -41,11 +43,22 @@ def up(data: Path, api_processes: int, workers: int) -> None:
     \b
     Example:
       polling up
+      polling up --cluster --data .polling-cluster
       ENV_FILE=.env polling up --api-processes 2
     """
     from polling.local.up import up as run
 
-    sys.exit(run(settings.environment(), data, api_processes, workers))
+    usual = 2 if cluster else 1
+    sys.exit(
+        run(
+            settings.environment(),
+            data,
+            api_processes or usual,
+            workers,
+            bridges=bridges or usual,
+            cluster=cluster,
+        )
+    )
 
 
 @cli.command()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polling.local.addresses import CLUSTER, HOST
+from polling.local.errors import NotOurs
 from polling.local.guard import Guard
 from polling.local.kafka import Kafka, Seat
 from polling.local.links import Ways
@@ -26,6 +27,18 @@ def port_names(brokers: int) -> list[str]:
     clients = [f"{server}-{number}" for server in ("kafka", "zookeeper") for number in numbers]
     inside = [f"kafka-{n}-peer" for n in numbers]
     return [*clients, *inside, *(f"zookeeper-{n}-{what}" for n in numbers for what in ("quorum", "election"))]
+
+
+def check_data(brokers: int, data_dir: Path) -> None:
+    """Looks whether the data directory has the log of the other kind. The database beside it knows that log alone.
+
+    Raises:
+        NotOurs: it has; the text says what to do.
+    """
+    if brokers == 1 and (data_dir / "kafka-1" / "logs").exists():
+        raise NotOurs(f"{data_dir} holds a cluster: start it with --cluster, or name another directory with --data.")
+    if brokers > 1 and (data_dir / "kafka" / "logs").exists():
+        raise NotOurs(f"{data_dir} holds a single broker: leave --cluster out, or name another directory with --data.")
 
 
 def make(

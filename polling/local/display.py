@@ -89,7 +89,7 @@ class Display:
 
     def log(self, name: str, line: str) -> None:
         """A line that a part wrote; of a server's only those that mean trouble."""
-        if not line or (name in _SERVERS and not any(word in line for word in _TROUBLE)):
+        if not line or (_kind(name) in _SERVERS and not any(word in line for word in _TROUBLE)):
             return
         with self._lock:
             shown = self._repeats.admit(name, line)
@@ -130,7 +130,12 @@ class Display:
 
 
 def _prefix(name: str) -> Text:
-    return Text(f"{name:<{_WIDTH}} | ", style=_COLOURS.get(name, "white"))
+    return Text(f"{name:<{_WIDTH}} | ", style=_COLOURS.get(_kind(name), "white"))
+
+
+def _kind(name: str) -> str:
+    """`kafka-2` → `kafka`."""
+    return name.partition("-")[0]
 
 
 def _without_login(url: str) -> str:

@@ -5,6 +5,7 @@
     ├── JarsUnavailable    the jars are not here and cannot be fetched
     ├── PortTaken          a port that was asked for is somebody else's
     ├── AlreadyRunning     another one runs in the same data directory
+    ├── NotOurs            a cluster is wanted of what is none, or the reverse
     ├── ServerFailed       a server did not come up, or its data cannot be used
     ├── StepFailed         a one-shot command (migrate, topics) ended with an error
     └── Cancelled          the user stopped it before it was up
@@ -31,6 +32,10 @@ class PortTaken(LocalError):
 
 class AlreadyRunning(LocalError):
     """Another process has this data directory open."""
+
+
+class NotOurs(LocalError):
+    """What was asked for is not what is there: a cluster of somebody else's Kafka, or of one broker's data."""
 
 
 class ServerFailed(LocalError):

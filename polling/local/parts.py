@@ -16,12 +16,14 @@ _POLLING = (sys.executable, "-P", "-m", "polling")
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """What is run under a name. `stage`: 1 is stopped first; `stop_limit`: seconds until it is killed."""
+    """What is run under a name. `stage`: 1 is stopped first; `stop_limit`: seconds until it is killed; `variables` of
+    its own."""
 
     name: str
     words: tuple[str, ...]
     stage: int = 1
     stop_limit: float = 4.0
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +34,13 @@ class Commands:
     parts: tuple[Command, ...]
 
     @classmethod
-    def of(cls, api_processes: int, workers: int) -> Commands:
-        """The project's. Doors and bridge stop first, then the workers get to finish their batches."""
+    def of(cls, api_processes: int, workers: int, bridges: int = 1, worker_nodes: int = 1) -> Commands:
+        """The project's. Doors and bridges stop first, then the workers get to finish their batches.
+
+        The `workers` are processes; the nodes share them, and there is none without one.
+        """
+        nodes = min(workers, worker_nodes)
+        shares = [workers // nodes + (node < workers % nodes) for node in range(nodes)]
         return cls(
             steps=(
                 Command("migrate", (*_POLLING, "migrate")),
@@ -41,12 +48,24 @@ class Commands:
             ),
             parts=(
                 Command("api", (*_POLLING, "api", "--processes", str(api_processes))),
-                Command("bridge", (*_POLLING, "bridge")),
-                Command("worker", (*_POLLING, "worker", "--concurrency", str(workers)), stage=2, stop_limit=5.0),
+                *(_one_of("bridge", number, bridges) for number in range(bridges)),
+                *(
+                    _one_of("worker", number, nodes, "--concurrency", str(share), stage=2, stop_limit=5.0)
+                    for number, share in enumerate(shares)
+                ),
                 Command("beat", (*_POLLING, "beat")),
                 Command("flower", (*_POLLING, "flower")),
             ),
         )
+
+
+def _one_of(part: str, number: int, of: int, *options: str, stage: int = 1, stop_limit: float = 4.0) -> Command:
+    """One of several of a kind, with a name and a port for its metrics of its own; `number` counts from 0."""
+    words = (*_POLLING, part, *options)
+    if number == 0:
+        return Command(part if of == 1 else f"{part}-1", words, stage, stop_limit)
+    port = {"bridge": 9101, "worker": 9102}[part] + 10 * number
+    return Command(f"{part}-{number + 1}", words, stage, stop_limit, (("METRICS_PORT", str(port)),))
 
 
 class Part:
@@ -107,11 +126,12 @@ def python_environment(given: Mapping[str, str], ours: Mapping[str, str]) -> dic
 
 def make(commands: Sequence[Command], environment: Mapping[str, str], logs: Path, guard: Guard) -> list[Part]:
     """A part for each command, each with its own file in `logs`, and a name of its own by which Kafka's groups know it
-    again after a restart."""
+    again after a restart: it begins with the NODE_NAME that the user gave."""
+    node = environment.get("NODE_NAME", "local")
     return [
         Part(
             command,
-            {"NODE_NAME": f"local-{command.name}", **environment},
+            {**environment, "NODE_NAME": f"{node}-{command.name}", **dict(command.variables)},
             logs / f"{command.name}.log",
             guard,
         )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from polling import settings
 from polling.local import ports
-from polling.local.addresses import HOST, Addresses, Ports, environment, write_privately
+from polling.local.addresses import CLUSTER, HOST, Addresses, Ports, environment, write_privately
+from polling.local.errors import NotOurs
 
 _FILE = "ports.json"
 _MOVABLE = {"api": ("PORT", 5000), "flower": ("FLOWER_PORT", 5555)}
@@ -23,8 +24,8 @@ _KEPT_FIRST = {"postgres": 5432, "redis": 6379}
 class Plan:
     """What `polling up` will start.
 
-    `own_*`: whether the server is ours, or is named in the environment. `moved`: a line for each port that is not
-    the usual one.
+    `own_*`: whether the server is ours, or is named in the environment. `brokers`: of the Kafka that is ours.
+    `moved`: a line for each port that is not the usual one.
     """
 
     own_kafka: bool
@@ -33,6 +34,7 @@ class Plan:
     api_port: int
     flower_port: int
     server_ports: Ports
+    brokers: int
     bind_address: str
     moved: tuple[str, ...]
 
@@ -51,12 +53,15 @@ def check(given: Mapping[str, str]) -> None:
     settings.read({**given, **environment(ours)})
 
 
-def make_plan(given: Mapping[str, str], data_dir: Path) -> Plan:
+def make_plan(given: Mapping[str, str], data_dir: Path, cluster: bool = False) -> Plan:
     """Decides it, from the environment, from what is free, and from what was used in this data directory before.
 
     Raises:
         PortTaken: a port that the environment names is in use.
+        NotOurs: a cluster is wanted of a Kafka that the environment names.
     """
+    if cluster and given.get("KAFKA_BROKER"):
+        raise NotOurs("--cluster starts brokers of its own; leave it out, or leave KAFKA_BROKER out.")
     bind = given.get("BIND_ADDRESS") or HOST
     kept = _read(data_dir / _FILE)
     own = {
@@ -64,7 +69,8 @@ def make_plan(given: Mapping[str, str], data_dir: Path) -> Plan:
         "postgres": not given.get("DB_HOST"),
         "redis": not given.get("REDIS_URL"),
     }
-    own["zookeeper"] = own["kafka"]
+    fixed = _of_cluster(_FIXED_FIRST) if cluster else _FIXED_FIRST
+    own |= dict.fromkeys(fixed, own["kafka"])
     chosen: dict[str, int] = {}
     moved: list[str] = []
     for name, (variable, usual) in _MOVABLE.items():
@@ -72,11 +78,11 @@ def make_plan(given: Mapping[str, str], data_dir: Path) -> Plan:
             chosen[name] = ports.asked_for(variable, text, bind if name == "api" else HOST)
         else:
             chosen[name] = ports.choose(usual, kept.get(name), taken=chosen.values())
-    for name, usual in (_FIXED_FIRST | _KEPT_FIRST).items():
-        wishes = (usual, kept.get(name)) if name in _FIXED_FIRST else (kept.get(name), usual)
+    for name, usual in (fixed | _KEPT_FIRST).items():
+        wishes = (usual, kept.get(name)) if name in fixed else (kept.get(name), usual)
         if own[name]:
             chosen[name] = ports.choose(*wishes, taken=chosen.values())
-    usual_ports = {name: usual for name, (_, usual) in _MOVABLE.items()} | _FIXED_FIRST | _KEPT_FIRST
+    usual_ports = {name: usual for name, (_, usual) in _MOVABLE.items()} | fixed | _KEPT_FIRST
     for name, port in chosen.items():
         asked = name in _MOVABLE and given.get(_MOVABLE[name][0])
         if port != usual_ports[name] and not asked:
@@ -88,10 +94,22 @@ def make_plan(given: Mapping[str, str], data_dir: Path) -> Plan:
         own_redis=own["redis"],
         api_port=chosen["api"],
         flower_port=chosen["flower"],
-        server_ports=Ports(chosen.get("kafka"), chosen.get("zookeeper"), chosen.get("postgres"), chosen.get("redis")),
+        server_ports=Ports(
+            kafka=chosen.get("kafka"),
+            zookeeper=chosen.get("zookeeper"),
+            postgres=chosen.get("postgres"),
+            redis=chosen.get("redis"),
+            more={name: port for name, port in chosen.items() if name in fixed and cluster},
+        ),
+        brokers=CLUSTER if cluster else 1,
         bind_address=bind,
         moved=tuple(moved),
     )
+
+
+def _of_cluster(usual: Mapping[str, int]) -> dict[str, int]:
+    """`kafka: 9092` → `kafka-1: 9092, kafka-2: 9093, …`."""
+    return {f"{name}-{n + 1}": port + n for name, port in usual.items() for n in range(CLUSTER)}
 
 
 def all_addresses(plan: Plan, own: Addresses, given: Mapping[str, str], database_url: str) -> Addresses:

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from polling.local import jars
 from polling.local.addresses import HOST, Addresses, Ports, environment, write_privately
-from polling.local.brokers import make, port_names
+from polling.local.brokers import check_data, make, port_names
 from polling.local.errors import AlreadyRunning, Cancelled, ServerFailed
 from polling.local.guard import Guard
 from polling.local.kafka import Kafka
@@ -127,6 +127,8 @@ class Servers:
             one.cancel()
 
     def _make(self) -> None:
+        if self._brokers:
+            check_data(self._brokers, self.data_dir)
         real: dict[str, int] = {}
         for name in self._names:
             real[name] = choose(self._ports.wished(name), taken=real.values())

@@ -31,13 +31,20 @@ class System:
     """Servers and parts. `bring_up` and `take_down` may run in two threads: the second cuts the first short."""
 
     def __init__(
-        self, given: Mapping[str, str], data_dir: Path, commands: ours.Commands, display: Display, guard: Guard
+        self,
+        given: Mapping[str, str],
+        data_dir: Path,
+        commands: ours.Commands,
+        display: Display,
+        guard: Guard,
+        cluster: bool = False,
     ) -> None:
         self._given = {name: value for name, value in given.items() if value}
         self._data = data_dir
         self._commands = commands
         self._display = display
         self._guard = guard
+        self._cluster = cluster
         self._stopping = threading.Event()
         self._supervisor = Supervisor(display.event)
         self._servers: Servers | None = None
@@ -56,7 +63,7 @@ class System:
         began = time.monotonic()
         (self._data / "addresses.json").unlink(missing_ok=True)
         planning.check(self._given)
-        plan = planning.make_plan(self._given, self._data)
+        plan = planning.make_plan(self._given, self._data, self._cluster)
         for line in plan.moved:
             self._display.say(line)
         own = self._start_servers(plan)
@@ -100,6 +107,7 @@ class System:
             kafka=plan.own_kafka,
             postgres=plan.own_postgres,
             redis=plan.own_redis,
+            brokers=plan.brokers,
             ports=plan.server_ports,
             on_progress=self._progress,
             guard=self._guard,

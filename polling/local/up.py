@@ -31,11 +31,15 @@ def up(
     api_processes: int,
     workers: int,
     commands: Commands | None = None,
+    *,
+    bridges: int = 1,
+    cluster: bool = False,
 ) -> int:
     """Runs the whole system until SIGINT, SIGTERM or SIGHUP; returns the command's exit code. Main thread only.
 
     `environment` is what the user gave; servers it names (`KAFKA_BROKER`, `DB_HOST`, `REDIS_URL`) are used, the
-    others are started here, with their data in `data_dir`. `commands` are run in place of the project's own.
+    others are started here, with their data in `data_dir`. `cluster`: three brokers on three ZooKeeper nodes, and two
+    worker nodes, that share the `workers`. `commands` are run in place of the project's own.
     """
     data_dir = data_dir.absolute()
     display = Display()
@@ -51,7 +55,8 @@ def up(
     except LocalError as error:
         display.trouble(f"polling up: {data_dir} is {error}.")
         return 1
-    system = System(environment, data_dir, commands or Commands.of(api_processes, workers), display, guard)
+    commands = commands or Commands.of(api_processes, workers, bridges, worker_nodes=2 if cluster else 1)
+    system = System(environment, data_dir, commands, display, guard, cluster)
     return _Run(system, display, guard).until_stopped()
 
 

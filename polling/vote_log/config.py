@@ -47,6 +47,17 @@ def _common() -> dict[str, Any]:
     }
 
 
+def admin_config(broker: str) -> dict[str, Any]:
+    """For questions about topics. Without the refresh a client goes on for 5 minutes to ask the broker that was the
+    controller, after it has died."""
+    return {
+        "bootstrap.servers": broker,
+        "log_level": 2,
+        "reconnect.backoff.max.ms": 1000,
+        "topic.metadata.refresh.interval.ms": 2000,
+    }
+
+
 def producer_config(broker: str) -> dict[str, Any]:
     """For votes: in order, without duplicates of our own making, acknowledged by every replica in sync."""
     return {

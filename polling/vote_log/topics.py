@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import NamedTuple, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, NewTopic, OffsetSpec
 
-from polling.vote_log.config import LATER_TOPIC, VOTES_TOPIC, topic_config
+from polling.vote_log.config import LATER_TOPIC, VOTES_TOPIC, admin_config, topic_config
 
 A = TypeVar("A")
 
@@ -43,7 +43,7 @@ class Topics:
     """
 
     def __init__(self, broker: str) -> None:
-        self._config = {"bootstrap.servers": broker, "log_level": 2, "reconnect.backoff.max.ms": 1000}
+        self._config = admin_config(broker)
         self._admin = AdminClient(self._config)
 
     def create(self, topic: str, partitions: int, replication: int, min_insync: int) -> bool:
@@ -138,7 +138,11 @@ class Topics:
 
     def _ask_once(self, wanted: dict[TopicPartition, OffsetSpec]) -> dict[TopicPartition, ListOffsetsResultInfo]:
         futures = self._admin.list_offsets(wanted, request_timeout=_TIMEOUT)
-        return {where: _answer(future) for where, future in futures.items()}
+        found = {where: _answer(future) for where, future in futures.items()}
+        if any(one.offset == OFFSET_INVALID for one in found.values()):
+            # No error, but no offset either, while a partition's leader is dead and has no successor yet.
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        return found
 
 
 def _answer(future: Future[A]) -> A:

@@ -125,7 +125,11 @@ class Topics:
 
     def _ask_offsets(self, places: list[TopicPartition], which: Any) -> dict[int, int]:
         found = self._admin.list_offsets({place: which for place in places}, request_timeout=_PATIENCE)
-        return {place.partition: future.result(_PATIENCE).offset for place, future in found.items()}
+        offsets = {place.partition: future.result(_PATIENCE).offset for place, future in found.items()}
+        if min(offsets.values(), default=0) < 0:
+            # No error, but no offset either, while a partition's leader is dead and has no successor yet.
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        return offsets
 
     def lag(self, queue: str) -> list[PartitionLag]:
         """How far the workers are behind, a row for each partition; none where the queue has no topic."""

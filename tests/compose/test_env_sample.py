@@ -22,7 +22,8 @@ BRIEF = {
     "PORT": "5000",
 }
 FIELDS = {field.name.upper(): field for field in dataclasses.fields(settings.Settings)}
-COMPOSE_ALONE = {"KAFKA_HOST_PORT", "PGADMIN_PORT", "API_PROCESSES", "WORKER_CONCURRENCY"}
+COMPOSE_ALONE = {"KAFKA_HOST_PORT", "KAFKA_SECOND_HOST_PORT", "KAFKA_THIRD_HOST_PORT"}
+COMPOSE_ALONE |= {"PGADMIN_PORT", "API_PROCESSES", "WORKER_CONCURRENCY"}
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from polling.local.addresses import Addresses, environment
-from polling.local.errors import PortTaken
+from polling.local.brokers import check_data
+from polling.local.errors import NotOurs, PortTaken
+from polling.local.guard import Guard
+from polling.local.parts import Commands, make
 from polling.local.plan import make_plan
 from polling.local.ports import any_free, choose, is_free
+from polling.local.servers import Servers
 from polling.local.zookeeper import _PACKAGED, settings
 
 OUTSIDE = {"KAFKA_BROKER": "k:1", "DB_HOST": "h", "REDIS_URL": "redis://r"}
@@ -92,3 +96,47 @@ def test_the_packaged_zookeeper_properties_are_the_projects() -> None:
     assert _PACKAGED.read_bytes() == ours.read_bytes()
     assert settings()["tickTime"] == "2000"
     assert settings()["dataDir"] == "/var/lib/zookeeper"
+
+
+def test_a_cluster_has_the_usual_ports_and_those_after_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = next(port for port in range(20_000, 30_000) if all(is_free(port + n) for n in range(3)))
+    monkeypatch.setattr("polling.local.plan._FIXED_FIRST", {"kafka": kafka, "zookeeper": any_free()})
+    plan = make_plan({}, tmp_path, cluster=True)
+    assert plan.brokers == 3
+    assert [plan.server_ports.wished(f"kafka-{n}") for n in (1, 2, 3)] == [kafka, kafka + 1, kafka + 2]
+    assert len({plan.server_ports.wished(f"zookeeper-{n}") for n in (1, 2, 3)}) == 3
+    assert plan.server_ports.kafka is None
+
+
+def test_a_cluster_of_somebody_elses_kafka_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotOurs, match=r"--cluster starts brokers of its own; .*KAFKA_BROKER"):
+        make_plan(OUTSIDE, tmp_path, cluster=True)
+
+
+@pytest.mark.parametrize(("brokers", "there", "advice"), [(1, "kafka-1", "with --cluster"), (3, "kafka", "leave")])
+def test_data_of_the_other_kind_is_refused(tmp_path: Path, brokers: int, there: str, advice: str) -> None:
+    (tmp_path / there).mkdir()
+    check_data(brokers, tmp_path)  # an empty disk that waits for its broker
+    (tmp_path / there / "logs").mkdir()
+    with pytest.raises(NotOurs, match=advice) as refused:
+        Servers(tmp_path, postgres=False, redis=False, brokers=brokers).start()
+    assert "--data" in str(refused.value)
+
+
+def test_parts_of_a_cluster_have_names_and_ports_of_their_own(tmp_path: Path) -> None:
+    commands = Commands.of(api_processes=2, workers=3, bridges=2, worker_nodes=2)
+    names = [command.name for command in commands.parts]
+    assert names == ["api", "bridge-1", "bridge-2", "worker-1", "worker-2", "beat", "flower"]
+    assert [command.words[-1] for command in commands.parts if command.name.startswith("worker")] == ["2", "1"]
+    ports = [dict(command.variables).get("METRICS_PORT") for command in commands.parts]
+    assert ports == [None, None, "9111", None, "9112", None, None]
+    parts = make(commands.parts, {"NODE_NAME": "here"}, tmp_path, Guard(tmp_path))
+    assert len({part._environment["NODE_NAME"] for part in parts}) == len(parts)
+    assert parts[1]._environment["NODE_NAME"] == "here-bridge-1"
+
+
+def test_parts_of_a_single_run_are_as_they_were() -> None:
+    single = Commands.of(1, 2).parts
+    assert [command.name for command in single] == ["api", "bridge", "worker", "beat", "flower"]
+    assert not any(command.variables for command in single)
+    assert [command.name for command in Commands.of(1, 1, worker_nodes=2).parts].count("worker") == 1
