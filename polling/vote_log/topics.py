@@ -71,6 +71,9 @@ class Topics:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise TopicMissing(topic) from error
+            if error.args[0].code() == KafkaError._TIMED_OUT:
+                # One that waited for the controller while the broker was away may do so for minutes after it is back.
+                self._admin = AdminClient(self._config)
             raise
         cluster = _answer(self._admin.describe_cluster(request_timeout=_TIMEOUT))
         return LogTopic(topic, str(cluster.cluster_id), str(found.topic_id), len(found.partitions))
