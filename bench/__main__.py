@@ -14,11 +14,11 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from bench import fan_out, http_accept, latency, log_to_counted, report
+from bench import fan_out, hostile, http_accept, latency, log_to_counted, report
 from bench.system import BenchError
 from polling.local.errors import LocalError
 
-PARTS = ("http", "log", "latency", "fan-out")
+PARTS = ("http", "log", "latency", "fan-out", "hostile")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,7 +26,7 @@ PARTS = ("http", "log", "latency", "fan-out")
 @click.option("--votes", type=click.IntRange(10_000), default=1_000_000, show_default=True, help="For log to counted.")
 @click.option("--quick", is_flag=True, help="Small sizes: shows that it works, the figures mean little.")
 def main(only: tuple[str, ...], votes: int, quick: bool) -> None:
-    """Measure the system on this machine. Takes some five minutes, and wants the machine to itself.
+    """Measure the system on this machine. Takes some eight minutes, and wants the machine to itself.
 
     \b
     Example:
@@ -41,6 +41,7 @@ def main(only: tuple[str, ...], votes: int, quick: bool) -> None:
         "log": lambda: log_to_counted.measure(votes=votes),
         "latency": lambda: latency.measure(rate=500, seconds=4 if quick else 20),
         "fan-out": lambda: fan_out.measure(sockets=200 if quick else 1000, seconds=2 if quick else 5),
+        "hostile": lambda: hostile.measure(seconds=2 if quick else 5, rounds=1 if quick else 3),
     }
     console = Console(stderr=True)
     load, processors = os.getloadavg()[0], len(os.sched_getaffinity(0))
