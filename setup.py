@@ -48,6 +48,7 @@ setup(
             "hypothesis>=6",
             "PyYAML>=6",
             "mypy>=1.17",
+            "playwright>=1.50",
             "pytest>=8",
             "pytest-asyncio>=1",
             "pytest-cov>=6",

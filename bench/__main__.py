@@ -14,11 +14,11 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from bench import backpressure, fan_out, http_accept, latency, log_to_counted, recounting, report
+from bench import backpressure, fan_out, hostile, http_accept, latency, log_to_counted, recounting, report
 from bench.system import BenchError
 from polling.local.errors import LocalError
 
-PARTS = ("http", "log", "latency", "fan-out", "recount", "backpressure")
+PARTS = ("http", "log", "latency", "fan-out", "recount", "backpressure", "hostile")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,6 +44,7 @@ def main(only: tuple[str, ...], votes: int, minutes: float, quick: bool) -> None
         "backpressure": lambda: backpressure.measure(seconds=5 if quick else minutes * 60),
         "recount": lambda: recounting.measure(votes=votes),
         "fan-out": lambda: fan_out.measure(sockets=200 if quick else 1000, seconds=2 if quick else 5),
+        "hostile": lambda: hostile.measure(seconds=2 if quick else 5, rounds=1 if quick else 3),
     }
     console = Console(stderr=True)
     load, processors = os.getloadavg()[0], len(os.sched_getaffinity(0))

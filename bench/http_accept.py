@@ -78,17 +78,19 @@ def ensure_wrk() -> str:
     return found
 
 
-def run_wrk(wrk: str, address: tuple[str, int], poll: str, seconds: float) -> dict[str, Any]:
+def run_wrk(
+    wrk: str, address: tuple[str, int], poll: str, seconds: float, connections: int = CONNECTIONS
+) -> dict[str, Any]:
     """Votes over all connections for so long; what wrk counted, with its `requests` and their `rate` a second.
 
     Raises:
-        BenchError: a vote was not accepted.
+        BenchError: one was not answered 202.
     """
     url = f"http://{address[0]}:{address[1]}/api/polls/{poll}/vote"
     command = [
         wrk,
         "-t1",
-        f"-c{CONNECTIONS}",
+        f"-c{connections}",
         f"-d{max(1, round(seconds))}s",
         "--timeout",
         "10s",

@@ -32,6 +32,14 @@ WORKER_PROCESSES = 2
 STEP_LIMIT = 120.0
 """Seconds that a one-shot command, a start or a wait may take: a busy machine is no error."""
 
+LIMITS = {
+    "RATE_LIMIT_EXEMPT": "192.0.2.0/24",
+    "RATE_LIMIT_VOTES": "1000000/1000000",
+    "RATE_LIMIT_VOTER": "1000000/1000000",
+    "RATE_LIMIT_POLLS": "1000000/1000000",
+}
+"""The limits are on, for loopback too, and never reached: what is measured is what a limited address gets."""
+
 STOP_LIMIT = 15.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGESIZE")
@@ -45,9 +53,11 @@ class System:
     """Servers and parts, in a temporary folder; a context manager. Nothing runs on after it, even where it is killed.
 
     Started are the servers, the tables and the topics; parts by `start`, each in a process group of its own.
+    `variables` are more settings.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **variables: str) -> None:
+        self._variables = variables
         self._stack = ExitStack()
         self._processes: dict[str, Process] = {}
         self._ports: dict[str, int] = {}
@@ -67,6 +77,8 @@ class System:
                 **environment(addresses),
                 "PORT": str(self._port("api")),
                 "PYTHONUNBUFFERED": "1",
+                **LIMITS,
+                **self._variables,
             }
             self.settings = settings.read(self.environment)
             self._folder = folder
@@ -142,6 +154,11 @@ class System:
             wait_until(lambda: all(store.frontiers()[place] >= end for place, end in ends.items()), "all is counted")
         finally:
             store.close()
+
+    def megabytes(self, name: str) -> float:
+        """What a part's process has in memory now."""
+        status = Path(f"/proc/{self._processes[name].pid}/status").read_text(encoding="utf-8")
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
     def cpu_seconds(self) -> dict[str, float]:
         """CPU used so far by each part and server, with all their children."""

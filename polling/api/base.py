@@ -20,6 +20,7 @@ from polling.core.errors import (
     MethodNotAllowed,
     NotFound,
     PollingError,
+    RateLimited,
     TokenMissing,
     TokenWrong,
     UnsupportedMediaType,
@@ -178,6 +179,11 @@ class Handler(tornado.web.RequestHandler):
         self.set_header("Content-Type", headers.PROBLEM_TYPE)
         for name, value in {**self._limit_headers(), **error.headers}.items():
             self.set_header(name, value)
+        if isinstance(error, RateLimited):
+            context = getattr(self.request.connection, "context", None)
+            # A proxy's connection is that of others too.
+            if context is not None and context.remote_ip == self.request.remote_ip:
+                context.hold_back = True
         self.finish(encode(error.problem()))
 
     def _problem(self, status: int, error: BaseException | None) -> PollingError:

@@ -32,6 +32,10 @@ SLOW = 20.0
 UNREAD = 20.0
 """Seconds in which a peer must have taken its answer. Meanwhile no other of its requests is read."""
 
+HELD_BACK = 1.0
+"""Seconds for which a connection is not read after a 429: no less than `Retry-After` asks for, so that only those feel
+it who send on regardless. The network holds them back then, and refusing them costs others next to nothing."""
+
 MAX_CONNECTIONS = 20_000
 """Connections of one process, sockets aside. With more, those go that were idle for longest."""
 
@@ -59,11 +63,12 @@ class HeadTooLarge(MalformedRequest):
 
 
 class Context:
-    """What Tornado's requests ask of their connection."""
+    """What Tornado's requests ask of their connection. `hold_back`: they had more of it than it may ask for."""
 
     def __init__(self, address: Any) -> None:
         self.remote_ip = address[0] if isinstance(address, tuple) else "127.0.0.1"
         self.protocol = "http"
+        self.hold_back = False
 
     def __str__(self) -> str:
         return str(self.remote_ip)
@@ -183,7 +188,8 @@ class Door:
                 return
             await stream.taken()
             stream.set_nodelay(True)
-            await asyncio.sleep(0)
+            await asyncio.sleep(HELD_BACK if context.hold_back else 0)
+            context.hold_back = False
 
     async def _refuse_head(self, stream: DoorStream) -> None:
         """Answers, and reads on for a moment, because a connection closed with bytes unread loses the answer."""

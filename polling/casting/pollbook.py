@@ -22,6 +22,10 @@ CAPACITY = 100_000
 """Polls kept in memory; the one that was asked for longest ago leaves first."""
 
 
+MOST_TEXT = 50_000_000
+"""Characters that all of them may have together, some 200 MB at worst: a poll may have 20,500."""
+
+
 class PollBook:
     """Poll definitions by id, tombstones of deleted polls among them.
 
@@ -29,11 +33,13 @@ class PollBook:
     that only while PostgreSQL can't be asked; those that came from Redis meanwhile are asked for again after it.
     """
 
-    def __init__(self, store: Store, live: Live, capacity: int = CAPACITY) -> None:
+    def __init__(self, store: Store, live: Live, capacity: int = CAPACITY, most_text: int = MOST_TEXT) -> None:
         self._store = store
         self._live = live
         self._capacity = capacity
+        self._most_text = most_text
         self._polls: OrderedDict[str, Poll] = OrderedDict()
+        self._text = 0
         self._asked: dict[str, asyncio.Task[Poll | None]] = {}
         self._unconfirmed: set[str] = set()
         self._callbacks: list[Callable[[Poll], None]] = []
@@ -94,16 +100,22 @@ class PollBook:
         known = self._polls.get(poll.id)
         if known == poll:
             return
+        self._forget(poll.id)
         self._polls[poll.id] = poll
-        self._polls.move_to_end(poll.id)
-        self._unconfirmed.discard(poll.id)
-        while len(self._polls) > self._capacity:
-            self._unconfirmed.discard(self._polls.popitem(last=False)[0])
+        self._text += _text_of(poll)
+        while len(self._polls) > self._capacity or (self._text > self._most_text and len(self._polls) > 1):
+            self._forget(next(iter(self._polls)))
         for callback in self._callbacks:
             try:
                 callback(poll)
             except Exception:
                 log.exception("a listener to changed polls failed", poll=poll.id)
+
+    def _forget(self, poll_id: str) -> None:
+        poll = self._polls.pop(poll_id, None)
+        self._unconfirmed.discard(poll_id)
+        if poll is not None:
+            self._text -= _text_of(poll)
 
     async def _ask(self, poll_id: str) -> Poll | None:
         try:
@@ -133,12 +145,15 @@ class PollBook:
                 if away:
                     log.info("polls are refreshed again")
                 away = False
-                for poll_id in self._unconfirmed:
-                    self._polls.pop(poll_id, None)
-                self._unconfirmed.clear()
+                for poll_id in list(self._unconfirmed):
+                    self._forget(poll_id)
                 for poll in changed:
                     known = self._polls.get(poll.id)
                     self.put(poll)
                     if known is not None and known != poll:
                         await self._live.remember_poll(poll)
             await asyncio.sleep(REFRESH)
+
+
+def _text_of(poll: Poll) -> int:
+    return len(poll.question) + sum(map(len, poll.options))

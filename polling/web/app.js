@@ -122,7 +122,7 @@ async function vote(option) {
   if (of !== poll) return;
   chosen = option;
   const text = poll.options.find((one) => one.id === option).text;
-  $("voted").textContent = `Your vote for “${text}” was accepted.`;
+  $("voted").replaceChildren("Your vote for “", element("bdi", { textContent: text }), "” was accepted.");
   showResults(poll);
 }
 

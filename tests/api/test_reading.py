@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from support.system import System
@@ -175,3 +176,16 @@ async def test_the_book_is_bounded(store: CountedStore, live: Live) -> None:
     assert len(book) == 2
     assert book.peek(polls[0].id) is None
     assert (await book.get(polls[0].id)).id == polls[0].id
+
+
+async def test_the_book_is_bounded_by_what_its_polls_say(store: CountedStore, live: Live) -> None:
+    polls = [await made(store) for _ in range(3)]
+    said = len(polls[0].question) + sum(map(len, polls[0].options))
+    book = PollBook(store, live, most_text=2 * said)
+    for poll in [*polls, polls[2]]:
+        book.put(poll)
+    assert [book.peek(poll.id) is not None for poll in polls] == [False, True, True]
+    book.put(msgspec.structs.replace(polls[2], question="q" * 3 * said))
+    assert len(book) == 1, "one that is too long for all is there alone"
+    book.put(polls[1])
+    assert [book.peek(poll.id) is not None for poll in polls] == [False, True, False]

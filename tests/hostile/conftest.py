@@ -16,7 +16,7 @@ EXEMPT = "192.0.2.1"
 """An address that the guarded door does not limit."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def server(system: System) -> Server:
     """The shared door: loopback, from which the tests come, is not limited there."""
     return Server(system, "api")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import time
 
 import pytest
 from support.http import Answer, Client
 from support.polls import Made, batch, create, vote
-from support.wire import Server, last, request, say
+from support.wire import Server, last, request, say, statuses
+
+from polling.api.door import HELD_BACK
 
 _POLICY = re.compile(r'"([a-z]+)";q=(\d+);w=(\d+)')
 _STATE = re.compile(r'"([a-z]+)";r=(\d+);t=(\d+)')
@@ -165,3 +169,33 @@ def test_many_addresses_cost_bounded_memory(guarded: Server, poll: Made) -> None
             wire.until(b"HTTP/1.1 422 ", 100)
             wire.until(b'"unknown_option"', 100)
     assert guarded.megabytes() < before + 30
+
+
+def test_who_goes_on_after_a_429_is_not_read_on(guarded: Server, poll: Made) -> None:
+    """A flood of votes over the limit, of the peer's own address: each connection has one refusal a second at most."""
+    flood = request(poll, b'{"option":"1"}', b"Idempotency-Key: flood")
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(guarded.wire()) for _ in range(4)]
+        began, before = time.monotonic(), guarded.metric("rate_limited")
+        for wire in wires:
+            wire.send(flood * 300)
+        with guarded.client(X_Forwarded_For="192.0.2.1") as other:
+            for _ in range(30):
+                vote(other, poll).expect(202)
+        refused, elapsed = guarded.metric("rate_limited") - before, time.monotonic() - began
+    assert 1 <= refused <= 4 * (elapsed / HELD_BACK + 2)
+
+
+def test_a_proxys_connection_is_not_held_back(guarded: Server, poll: Made) -> None:
+    """Others come over it too: they are answered at once, whatever one of them does."""
+    with guarded.wire() as wire:
+        greedy = request(poll, b'{"option":"1"}', b"X-Forwarded-For: 203.0.113.70")
+        other = request(poll, b'{"option":"1"}', b"X-Forwarded-For: 192.0.2.1")
+        began = time.monotonic()
+        wire.send((greedy + other) * 120 + last(other))
+        answers = statuses(wire.rest())
+        elapsed = time.monotonic() - began
+    assert answers[1::2] == [202] * 120
+    refused = answers.count(429)
+    assert refused >= 99
+    assert elapsed < refused * HELD_BACK / 2, "so no refusal held the next one back"

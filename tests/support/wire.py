@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -122,6 +123,11 @@ class Wire:
         while self._read():
             pass
         return self.got
+
+    def finish(self) -> None:
+        """Sends no more, and says so."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
 
     def is_closed(self) -> bool:
         """Whether the server has closed by now; reads what is there."""
