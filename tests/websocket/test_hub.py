@@ -198,6 +198,10 @@ async def test_frames_stay_whole_between_pongs_for_a_reader_that_stalls(door: Do
             assert payload == b"ping"
             pongs += 1
             continue
+        if opcode == 0x89:
+            # The door's own, one in twenty seconds.
+            writer.write(b"\x8a\x80\0\0\0\0")
+            continue
         assert opcode == 0x81
         frame = json.loads(payload)
         if frame["type"] == "results":
