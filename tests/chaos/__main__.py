@@ -16,7 +16,7 @@ import click
 
 from chaos import report
 from chaos.arena import Arena
-from chaos.faults import small_disks, unmount
+from chaos.disks import small_disks, unmount
 from chaos.run import run
 
 

@@ -126,8 +126,8 @@ def redis_has_the_leaderboard(told: Told, found: Evidence) -> Iterator[Violation
 
 def poison_is_put_aside(told: Told, found: Evidence) -> Iterator[Violation]:
     """All that cannot be read is in `votes.dead`, and nothing else is."""
-    for value in found.poison:
-        if value not in found.dead:
+    for value, written in found.poison.items():
+        if written and value not in found.dead:
             yield Violation("poison vanished", repr(value[:80]))
     for value in found.dead:
         if value not in found.poison:

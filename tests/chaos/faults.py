@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import random
-import shutil
-import subprocess
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
 
 import psycopg
 import redis
-from confluent_kafka import OFFSET_END, Producer, TopicPartition
+from confluent_kafka import OFFSET_END, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from chaos import brokers, disks, poison
 from chaos.arena import PARTS, Arena
+from chaos.fault import Fault
 from chaos.launch import FAILPOINTS
 from chaos.proxy import MODES, Mode
 from chaos.readings import QUIET
 
 CLOCK_OFF = 3600
 QUEUE = "celery.votes-to-count"
-DISK_MIB = {"kafka": 320, "postgres": 1536}
-"""The sizes of the small disks that get full."""
-
-
-class Fault(NamedTuple):
-    """`touches` are parts, servers or links; two faults at a time touch different ones. `hold` is in seconds. `whole`:
-    every replica must be in sync before it, for else the fault itself would lose what nobody could keep."""
-
-    name: str
-    touches: frozenset[str]
-    begin: Callable[[], object]
-    end: Callable[[], object]
-    hold: tuple[float, float] = (2, 6)
-    whole: bool = False
 
 
 def _nothing() -> None:
@@ -56,7 +36,6 @@ class Catalogue:
         self._freeze = freeze
         self._poll = poll
         self.poison: Counter[bytes] = Counter()
-        self.unplayable: dict[str, str] = {}
 
     def all(self) -> list[Fault]:
         """Every fault, one by one."""
@@ -69,7 +48,7 @@ class Catalogue:
         found += [
             self._inserting(),
             Fault("FLUSHALL", frozenset({"valkey"}), self._flush, _nothing, (0, 1)),
-            Fault("poison records", frozenset({"log"}), self._poison, _nothing, (0, 1)),
+            Fault("poison records", frozenset({"log"}), self._write_poison, _nothing, (0, 1)),
             Fault("rival bridge", frozenset({"bridge"}), self._rival, self._no_rival, (8, 15)),
             *(self._clock(name) for name in ("api-2", "worker-2", "bridge-2")),
             self._emptied(),
@@ -78,10 +57,10 @@ class Catalogue:
         if arena.brokers > 1:
             found += [
                 self._full_disk("kafka-3"),
-                self._erased("kafka-2"),
-                self._too_few(),
-                self._leader(),
-                self._alone(),
+                brokers.erased(arena, "kafka-2"),
+                brokers.too_few(arena),
+                brokers.leader_killed(arena),
+                brokers.leader_alone(arena),
             ]
         return found
 
@@ -188,31 +167,8 @@ class Catalogue:
         with redis.Redis(port=self._arena.server("valkey").port) as client:
             client.flushall()
 
-    def _poison(self) -> None:
-        """A thousand records that can never be counted, of every kind."""
-        poll = self._poll()
-        kinds: list[Callable[[int], bytes]] = [
-            lambda number: b"not json %d" % number,
-            lambda number: json.dumps({"poll": poll, "ballot": "ab", "option": "1", "at": number}).encode(),
-            lambda number: json.dumps({"poll": "nobody", "ballot": uuid.uuid4().hex, "option": "1"}).encode(),
-            lambda number: json.dumps({"poll": poll, "ballot": uuid.uuid4().hex, "option": "99"}).encode(),
-            lambda number: json.dumps({"poll": "a\0b", "ballot": uuid.uuid4().hex, "option": "1"}).encode(),
-        ]
-        written: Counter[bytes] = Counter()
-
-        def delivered(error: object, message: object) -> None:
-            if error is None:
-                written[message.value()] += 1  # type: ignore[attr-defined]
-
-        settings = {"bootstrap.servers": self._arena.broker, "acks": "all", "message.timeout.ms": 10_000}
-        producer = Producer(settings | QUIET)
-        begun = self._chance.randrange(1 << 40)
-        values = [kinds[number % len(kinds)](begun + number) for number in range(1000)]
-        for value in values:
-            self.poison[value] += 0  # known before it is there; what Kafka did not take need not be found
-            producer.produce("votes", value, os.urandom(16), on_delivery=delivered)
-        producer.flush(15)
-        self.poison.update(written)
+    def _write_poison(self) -> None:
+        poison.write(self._arena.broker, self._poll(), self.poison)
 
     def _rival(self) -> None:
         """Another bridge under the same lasting name: each thinks that it is the one."""
@@ -232,98 +188,15 @@ class Catalogue:
         )
 
     def _full_disk(self, server: str) -> Fault:
-        """Only where the server's data lies on a small disk of its own (`small_disks`)."""
+        """Only where the server's data lies on a small disk of its own."""
         filler = self._arena.server(server).data / "filler"
-
-        def begin() -> None:
-            with contextlib.suppress(OSError), filler.open("wb") as file:
-                while True:
-                    file.write(bytes(1 << 20))
-
-        def end() -> None:
-            filler.unlink(missing_ok=True)
-
-        return Fault(f"disk full: {server}", frozenset({server}), begin, end, (5, 10))
-
-    def _erased(self, broker: str) -> Fault:
-        """One broker's disk is replaced by an empty one; the others have all that it had."""
-
-        def begin() -> None:
-            self._arena.kill(broker)
-            logs = self._arena.server(broker).data / "logs"
-            for entry in logs.iterdir():
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-        brokers = frozenset(kafka.name for kafka in self._arena.servers.kafkas)
-        return Fault(f"disk erased: {broker}", brokers, begin, lambda: self._arena.bring_back(broker), (1, 4), True)
-
-    def _too_few(self) -> Fault:
-        """Two of three brokers are away: nothing may be written."""
-        brokers = [kafka.name for kafka in self._arena.servers.kafkas]
-        away = brokers[:2]
         return Fault(
-            "read-only by min.insync.replicas",
-            frozenset(brokers),
-            lambda: self._arena.kill(*away),
-            lambda: self._arena.bring_back(*away),
-            (5, 9),
-            True,
+            f"disk full: {server}",
+            frozenset({server}),
+            lambda: disks.fill(filler),
+            lambda: filler.unlink(missing_ok=True),
+            (5, 10),
         )
-
-    def _leader(self) -> Fault:
-        """The broker that leads partition 0 of the votes."""
-        fallen: list[str] = []
-
-        def begin() -> None:
-            fallen[:] = [self._arena.leader()]
-            self._arena.kill(*fallen)
-
-        brokers = frozenset(kafka.name for kafka in self._arena.servers.kafkas)
-        return Fault("kill the leading broker", brokers, begin, lambda: self._arena.bring_back(*fallen), (2, 6))
-
-    def _alone(self) -> Fault:
-        """The leader's followers stand still for less than their ZooKeeper session, and then the leader dies: what it
-        alone had is gone. So nobody may have been told that it was there."""
-        fallen: list[str] = []
-
-        def begin() -> None:
-            leader = self._arena.leader()
-            others = [kafka.name for kafka in self._arena.servers.kafkas if kafka.name != leader]
-            fallen[:] = [leader]
-            self._arena.freeze(*others)
-            time.sleep(4)
-            self._arena.kill(leader)
-            self._arena.thaw(*others)
-
-        brokers = frozenset(kafka.name for kafka in self._arena.servers.kafkas)
-        back = lambda: self._arena.bring_back(*fallen)  # noqa: E731
-        return Fault("the leader dies while its followers stand still", brokers, begin, back, (8, 10), True)
 
     def _database(self) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(self._arena.database_url, autocommit=True, connect_timeout=5)
-
-
-def small_disks(folder: Path, servers: dict[str, str]) -> list[Path]:
-    """Mounts a small disk in memory for each server's data, by the server's name and its kind; what was mounted.
-
-    Raises:
-        OSError: this needs root, and the right to mount.
-    """
-    mounted: list[Path] = []
-    for name, kind in servers.items():
-        path = folder / name
-        path.mkdir(parents=True)
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB[kind]}m", "polling-chaos", str(path)],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode != 0:
-            unmount(mounted)
-            raise OSError(done.stderr.strip())
-        mounted.append(path)
-    return mounted
-
-
-def unmount(mounted: list[Path]) -> None:
-    for path in mounted:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)

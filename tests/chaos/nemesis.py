@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
-from chaos.faults import Fault
+from chaos.fault import Fault
 
 AT_ONCE = 3
 ALONE = 0.5

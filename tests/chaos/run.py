@@ -15,7 +15,8 @@ from chaos import readings
 from chaos.arena import Arena, Death
 from chaos.checks import Violation, violations
 from chaos.evidence import Evidence
-from chaos.faults import Catalogue, Fault
+from chaos.fault import Fault
+from chaos.faults import Catalogue
 from chaos.ground import Grounds
 from chaos.history import History, Operation, told
 from chaos.nemesis import Nemesis, Played

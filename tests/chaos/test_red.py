@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from chaos.arena import Arena
-from chaos.faults import Catalogue, Fault
+from chaos.fault import Fault
+from chaos.faults import Catalogue
 from chaos.run import Outcome, run
 
 pytestmark = pytest.mark.timeout(420)

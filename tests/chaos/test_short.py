@@ -9,7 +9,8 @@ import pytest
 
 from chaos import report
 from chaos.arena import Arena
-from chaos.faults import Catalogue, Fault
+from chaos.fault import Fault
+from chaos.faults import Catalogue
 from chaos.run import run
 
 SEED = random.SystemRandom().randrange(1_000_000)
