@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 import uuid
 
+import pytest
 from support.load import Load, audit
 from support.polls import Made, create, results, vote
 from support.system import System
 from support.waiting import until
 
 from .seen import Cluster
+
+pytestmark = pytest.mark.timeout(300)
 
 VOTES = 100
 

@@ -13,6 +13,8 @@ from polling.local.server import Server
 
 from .seen import Cluster, Pauses
 
+pytestmark = pytest.mark.timeout(300)
+
 VOTES = 150
 """Votes before and after the blow."""
 

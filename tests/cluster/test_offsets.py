@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from confluent_kafka import KafkaException
 from support.polls import create, vote
 from support.system import System
@@ -12,6 +13,8 @@ from support.waiting import LIMIT
 from polling.vote_log import Topics
 
 from .seen import Cluster
+
+pytestmark = pytest.mark.timeout(300)
 
 VOTES = 40
 
