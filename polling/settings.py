@@ -116,7 +116,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = _setting(_networks, ())
     rate_limit_exempt: tuple[Network, ...] = _setting(_networks, _networks("127.0.0.0/8,::1/128"))
     rate_limit_votes: tuple[float, float] = _setting(_rate, (100.0, 1000.0))
-    rate_limit_voter: tuple[float, float] = _setting(_rate, (10.0, 100.0))
+    rate_limit_voter: tuple[float, float] = _setting(_rate, (50.0, 500.0))
     rate_limit_polls: tuple[float, float] = _setting(_rate, (2.0, 120.0))
 
     votes_partitions: int = _setting(_integer(1, 16384), 8)

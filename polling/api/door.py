@@ -145,6 +145,7 @@ class Door:
         idle = [(stream.idle_since, id(stream), stream) for stream in self._streams if stream.idle_since is not None]
         for _, _, stream in heapq.nsmallest(max(1, len(self._streams) // _SHED), idle):
             stream.close()
+            self._streams.discard(stream)
 
     async def _handle(self, stream: DoorStream, context: Context) -> None:
         try:
