@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import log
-from support.load import Load, audit, rejected
-from support.polls import Made, accepted, counts, create, final, results, vote
+from support.load import Load, audit, ballot_of, ballots, rejected
+from support.polls import Made, accepted, counts, create, decided, final, results, shown, status, vote
 from support.system import System
 from support.waiting import until
 
@@ -86,3 +89,90 @@ def test_many_polls_close_at_once(whole: System) -> None:
         accepted(client, poll)
     for poll in polls:
         assert counts(final(client, poll)) == [1, 0]
+
+
+@pytest.mark.parametrize("how", ["by hand", "by time"])
+def test_the_broker_is_killed_at_the_closing_moment(whole: System, how: str) -> None:
+    """And comes back: each 202 counts, or is rejected as late and says so; nobody's vote hangs; final means final."""
+    client, kafka = whole.client, whole.servers.kafka
+    assert kafka is not None
+    closes_at = datetime.now(UTC) + timedelta(seconds=3)
+    poll = create(client, **({"closes_at": closes_at.isoformat()} if how == "by time" else {}))
+    with Load(whole, poll, keyed_only=True) as load:
+        load.until_more(50)
+        if how == "by time":
+            until(lambda: datetime.now(UTC) > closes_at - timedelta(seconds=0.1), "the moment has come")
+            kafka.kill()
+        else:
+            kafka.kill()
+            client.post(f"{poll.path}/close", **poll.admin).expect(200)
+        kafka.start()
+        until(lambda: load.refused["poll_closed"] > 20, "the voters are told that the poll is closed")
+    assert set(load.refused) == {"poll_closed"}
+    last = final(client, poll)
+    audit(whole, load, late=lambda closed: closed == poll)
+    late = rejected(whole, poll)
+    for vote_id in load.accepted[poll.id]:
+        if ballot_of(vote_id) in late:
+            assert [one["reason"] for one in status(client, poll, vote_id)["rejected"]] == ["poll_closed"]
+    assert results(client, poll) == last
+
+
+def test_a_vote_that_was_answered_202_and_is_late_says_so(whole: System) -> None:
+    """The broker stands still while the poll's time comes: it stamps the vote, which the door took in time, after it."""
+    client, kafka = whole.client, whole.servers.kafka
+    assert kafka is not None
+    assert kafka.pid is not None
+    for _ in range(20):
+        closes_at = datetime.now(UTC) + timedelta(seconds=1.5)
+        poll = create(client, closes_at=closes_at.isoformat())
+        early = accepted(client, poll, "1")
+        os.kill(kafka.pid, signal.SIGSTOP)
+        try:
+            with ThreadPoolExecutor(1) as pool, whole.client_of("api") as voter:
+                casting = pool.submit(vote, voter, poll, "2")
+                until(lambda closes_at=closes_at: datetime.now(UTC) > closes_at, "the time has come")  # type: ignore[misc]
+                os.kill(kafka.pid, signal.SIGCONT)
+                answer = casting.result()
+        finally:
+            os.kill(kafka.pid, signal.SIGCONT)
+        if answer.status == 202:
+            break
+        # On a busy machine the vote may come too late for the door, or its answer too late from Kafka.
+        assert (answer.status, answer.code) in ((409, "poll_closed"), (503, "log_unavailable"))
+    late = answer.expect(202)["vote_id"]
+    told = decided(client, poll, late)
+    assert (told["status"], told["option"]) == ("rejected", None)
+    assert told["rejected"] == [{"option": shown("2", "No"), "reason": "poll_closed"}]
+    assert decided(client, poll, early)["status"] == "counted"
+    assert counts(final(client, poll)) == [1, 0]
+
+
+def test_final_numbers_stay_whatever_is_replayed(whole: System) -> None:
+    """All of the log is counted again, by a bridge and workers that run on, and nothing moves: no number, no revision,
+    no voter's answer."""
+    client = whole.client
+    plain, moving = create(client), create(client, one_vote_per="voter")
+    with Load(whole, plain) as load:
+        for turn in range(12):
+            accepted(client, moving, str(1 + turn % 2), f"voter {turn % 5}", **moving.admin)
+        load.until_more(50)
+        for poll in (plain, moving):
+            client.post(f"{poll.path}/close", **poll.admin).expect(200)
+        until(lambda: load.refused["poll_closed"] > 5, "the voters are told that the poll is closed")
+    _late(whole, moving)
+    before = [(final(client, poll), ballots(whole, poll)) for poll in (plain, moving)]
+    until(lambda: rejected(whole, moving), "the late record is rejected")
+    late = [rejected(whole, poll) for poll in (plain, moving)]
+    with whole.database() as connection:
+        frontiers = dict(connection.execute("SELECT (generation, partition)::text, next FROM frontiers").fetchall())  # type: ignore[arg-type]
+        connection.execute("UPDATE frontiers SET next = 0")
+
+        def counted_again() -> bool:
+            rows = connection.execute("SELECT (generation, partition)::text, next FROM frontiers").fetchall()
+            return all(after >= frontiers[place] for place, after in rows)  # type: ignore[operator]
+
+        until(counted_again, "all of the log is counted again")
+    assert [(results(client, poll), ballots(whole, poll)) for poll in (plain, moving)] == before
+    assert [rejected(whole, poll) for poll in (plain, moving)] == late
+    whole.command("recount")
