@@ -35,16 +35,16 @@ def measure(*, seconds: float, rounds: int) -> Part:
         poll = system.create_poll("What is your favorite language?", ["JavaScript", "Python", "Java", "Rust"])
         port = ports.any_free()
         with helper("plain_handler", [port]):
-            _run(wrk, system.address, poll, seconds / 2)  # plans, caches, Java's compiler: not measured
-            _run(wrk, ("127.0.0.1", port), poll, 1)
+            run_wrk(wrk, system.address, poll, seconds / 2)  # plans, caches, Java's compiler: not measured
+            run_wrk(wrk, ("127.0.0.1", port), poll, 1)
             system.wait_until_counted()
             for _ in range(rounds):
                 before = system.cpu_seconds()
-                doors.append(_run(wrk, system.address, poll, seconds))
+                doors.append(run_wrk(wrk, system.address, poll, seconds))
                 system.wait_until_counted()
                 for role, used in difference(before, system.cpu_seconds()).items():
                     cpu[role] = cpu.get(role, 0.0) + used
-                handlers.append(_run(wrk, ("127.0.0.1", port), poll, seconds))
+                handlers.append(run_wrk(wrk, ("127.0.0.1", port), poll, seconds))
         counted = json.loads(system.ask("GET", f"/api/polls/{poll}"))["total_votes"]
     votes = sum(door["requests"] for door in doors)
     if counted < votes:
@@ -78,7 +78,12 @@ def ensure_wrk() -> str:
     return found
 
 
-def _run(wrk: str, address: tuple[str, int], poll: str, seconds: float) -> dict[str, Any]:
+def run_wrk(wrk: str, address: tuple[str, int], poll: str, seconds: float) -> dict[str, Any]:
+    """Votes over all connections for so long; what wrk counted, with its `requests` and their `rate` a second.
+
+    Raises:
+        BenchError: a vote was not accepted.
+    """
     url = f"http://{address[0]}:{address[1]}/api/polls/{poll}/vote"
     command = [
         wrk,

@@ -34,6 +34,7 @@ STEP_LIMIT = 120.0
 
 STOP_LIMIT = 15.0
 _TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGESIZE")
 
 
 class BenchError(Exception):
@@ -122,6 +123,16 @@ class System:
             raise BenchError(f"{method} {path}: {answer.status} {body[:300]!r}")
         return body
 
+    def lag(self) -> int:
+        """Records of the log that PostgreSQL has not counted."""
+        kafka = Topics(self.settings.kafka_broker)
+        store = FrontierStore(self.settings.database_url)
+        try:
+            ends = kafka.ends(VOTES_TOPIC, range(self.settings.votes_partitions))
+            return sum(ends.values()) - sum(store.frontiers().values())
+        finally:
+            store.close()
+
     def wait_until_counted(self) -> None:
         """Returns when PostgreSQL holds all that the log has."""
         kafka = Topics(self.settings.kafka_broker)
@@ -134,6 +145,15 @@ class System:
 
     def cpu_seconds(self) -> dict[str, float]:
         """CPU used so far by each part and server, with all their children."""
+        # Its own, and that of its children that have ended.
+        return self._by_role(lambda fields: sum(map(int, fields[11:15])) / _TICKS)
+
+    def memory(self) -> dict[str, float]:
+        """Bytes in memory of each part and server, with all their children; what they share counts for each."""
+        return self._by_role(lambda fields: int(fields[21]) * _PAGE)
+
+    def _by_role(self, measure: Callable[[list[str]], float]) -> dict[str, float]:
+        """The sum over each role's processes of what `measure` makes of /proc/PID/stat, from its third field on."""
         children: dict[int, list[int]] = {}
         used: dict[int, float] = {}
         for path in Path("/proc").glob("[0-9]*/stat"):
@@ -143,8 +163,7 @@ class System:
                 continue
             pid = int(path.parent.name)
             children.setdefault(int(fields[1]), []).append(pid)
-            # Its own, and that of its children that have ended.
-            used[pid] = sum(map(int, fields[11:15])) / _TICKS
+            used[pid] = measure(fields)
         roots = {name: process.pid for name, process in self._processes.items()}
         roots |= {server.name: server.pid for server in self.servers.all}
         return {name: _sum_of(pid, children, used) for name, pid in roots.items() if pid is not None}

@@ -36,7 +36,8 @@ class Topics:
     """
 
     def __init__(self, broker: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": broker, "log_level": 2, "reconnect.backoff.max.ms": 1000})
+        self._config = {"bootstrap.servers": broker, "log_level": 2, "reconnect.backoff.max.ms": 1000}
+        self._admin = AdminClient(self._config)
 
     def create(self, topic: str, partitions: int, replication: int, min_insync: int) -> bool:
         """Makes a topic for votes. False where it is there already."""
@@ -63,6 +64,9 @@ class Topics:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise TopicMissing(topic) from error
+            if error.args[0].code() == KafkaError._TIMED_OUT:
+                # One that waited for the controller while the broker was away may do so for minutes after it is back.
+                self._admin = AdminClient(self._config)
             raise
         cluster = _answer(self._admin.describe_cluster(request_timeout=_TIMEOUT))
         return LogTopic(topic, str(cluster.cluster_id), str(found.topic_id), len(found.partitions))

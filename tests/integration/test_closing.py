@@ -7,6 +7,7 @@ import signal
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from support import log
@@ -119,7 +120,7 @@ def test_the_broker_is_killed_at_the_closing_moment(whole: System, how: str) -> 
 
 
 def test_a_vote_that_was_answered_202_and_is_late_says_so(whole: System) -> None:
-    """The broker stands still while the poll's time comes: it stamps the vote, which the door took in time, after it."""
+    """The broker stands still while the poll's time comes: it stamps a vote, which the door took in time, after it."""
     client, kafka = whole.client, whole.servers.kafka
     assert kafka is not None
     assert kafka.pid is not None
@@ -165,12 +166,13 @@ def test_final_numbers_stay_whatever_is_replayed(whole: System) -> None:
     until(lambda: rejected(whole, moving), "the late record is rejected")
     late = [rejected(whole, poll) for poll in (plain, moving)]
     with whole.database() as connection:
-        frontiers = dict(connection.execute("SELECT (generation, partition)::text, next FROM frontiers").fetchall())  # type: ignore[arg-type]
+        ask = "SELECT generation, partition, next FROM frontiers ORDER BY 1, 2"
+        frontiers: list[tuple[Any, ...]] = connection.execute(ask).fetchall()
         connection.execute("UPDATE frontiers SET next = 0")
 
         def counted_again() -> bool:
-            rows = connection.execute("SELECT (generation, partition)::text, next FROM frontiers").fetchall()
-            return all(after >= frontiers[place] for place, after in rows)  # type: ignore[operator]
+            now: list[tuple[Any, ...]] = connection.execute(ask).fetchall()
+            return all(after[2] >= before[2] for before, after in zip(frontiers, now, strict=True))
 
         until(counted_again, "all of the log is counted again")
     assert [(results(client, poll), ballots(whole, poll)) for poll in (plain, moving)] == before
