@@ -7,6 +7,7 @@ import signal
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,6 +131,7 @@ def test_a_vote_that_was_answered_202_and_is_late_says_so(whole: System) -> None
         early = accepted(client, poll, "1")
         os.kill(kafka.pid, signal.SIGSTOP)
         try:
+            until(lambda: _stands_still(kafka.pid), "the broker stands still")
             with ThreadPoolExecutor(1) as pool, whole.client_of("api") as voter:
                 casting = pool.submit(vote, voter, poll, "2")
                 until(lambda closes_at=closes_at: datetime.now(UTC) > closes_at, "the time has come")  # type: ignore[misc]
@@ -147,6 +149,11 @@ def test_a_vote_that_was_answered_202_and_is_late_says_so(whole: System) -> None
     assert told["rejected"] == [{"option": shown("2", "No"), "reason": "poll_closed"}]
     assert decided(client, poll, early)["status"] == "counted"
     assert counts(final(client, poll)) == [1, 0]
+
+
+def _stands_still(pid: int | None) -> bool:
+    """Whether a signal to stop has reached it: on a busy machine that takes a while."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
 
 
 def test_final_numbers_stay_whatever_is_replayed(whole: System) -> None:
