@@ -98,6 +98,7 @@ def test_the_broker_is_killed_at_the_closing_moment(whole: System, how: str) -> 
     """And comes back: each 202 counts, or is rejected as late and says so; nobody's vote hangs; final means final."""
     client, kafka = whole.client, whole.servers.kafka
     assert kafka is not None
+    final(client, create(client, closes_at=(datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()))  # beat is heard
     closes_at = datetime.now(UTC) + timedelta(seconds=3)
     poll = create(client, **({"closes_at": closes_at.isoformat()} if how == "by time" else {}))
     with Load(whole, poll, keyed_only=True) as load:
