@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -78,7 +79,10 @@ class Live:
             await self._warming
         await self._ballots.close()
         await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        # A Redis that hangs may not take what was still to be sent.
+        with contextlib.suppress(TimeoutError):
+            async with within(self._timeout):
+                await self._redis.connection_pool.disconnect()
 
     def on_results(self, callback: OnResults) -> None:
         """Called with the new results of polls of watched shards; may hold polls that nobody watches."""

@@ -32,13 +32,14 @@ class Load:
 
     A keyed vote that gets no answer, or a 5xx, is sent again until it has one: so it counts exactly once. A plain one
     cannot be: it goes to `unknown`. `accepted` has the option of each vote that was answered 202, by poll and vote id;
-    `refused` counts the codes of other answers.
+    `refused` counts the codes of other answers, `unanswered` the requests that got none.
     """
 
     def __init__(self, system: System, *polls: Made, keyed_only: bool = False, door: str = "api") -> None:
         self.accepted: dict[str, dict[str, str]] = {poll.id: {} for poll in polls}
         self.refused: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
+        self.unanswered = 0
         self._polls = polls
         self._url = system.url_of(door)
         self._ended = threading.Event()
@@ -91,6 +92,8 @@ class Load:
                 answer = client.request("POST", f"{poll.path}/vote", {"option": option}, headers=headers)
             except _BROKEN:
                 answer = None
+                with self._lock:
+                    self.unanswered += 1
             if answer is not None and answer.status == 202:
                 with self._lock:
                     self.accepted[poll.id][answer.json["vote_id"]] = option
