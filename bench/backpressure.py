@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bench.http_accept import ensure_wrk, run_wrk
+from bench.log_to_counted import OPTIONS
 from bench.report import Figure, Part
 from bench.system import BenchError, System
 
@@ -26,7 +27,7 @@ def measure(*, seconds: float) -> Part:
     wrk = ensure_wrk()
     with System() as system:
         system.start("api", "bridge", "worker", "beat")
-        poll = system.create_poll("Is anybody counting?", ["Yes", "No", "Later"])
+        poll = system.create_poll("Is anybody counting?", OPTIONS)
         run_wrk(wrk, system.address, poll, min(5.0, seconds / 4))
         system.wait_until_counted()
         already = _total(system, poll)

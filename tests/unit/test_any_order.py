@@ -34,9 +34,9 @@ from unit.counting_model import (
 RUNS = 100
 WORKERS = 4
 BALLOTS = 12
-SIZES: dict[Place, int] = {(1, 0): 150, (1, 1): 120, (2, 0): 130}
+SIZES: dict[Place, int] = {(1, 0): 110, (1, 1): 90, (2, 0): 100}
 TOPICS = {1: "votes", 2: "votes.2"}
-ENDS: dict[Place, int] = {(1, 0): 70, (2, 0): 10_000}
+ENDS: dict[Place, int] = {(1, 0): 50, (2, 0): 10_000}
 POLICIES = [
     Policy(),
     Policy("voter", allow_change=True),
@@ -108,7 +108,7 @@ def cut(chance: random.Random, whole: dict[Place, Slice]) -> list[list[Slice]]:
     """Batches that cover all of the log at least once, in no order: cut anywhere, some twice, some over others."""
     parts: list[Slice] = []
     for part in whole.values():
-        cuts = sorted({0, part.next, *chance.sample(range(1, part.next), 5)})
+        cuts = sorted({0, part.next, *chance.sample(range(1, part.next), 4)})
         parts += [piece(part, *cut) for cut in pairwise(cuts)]
         parts += [piece(part, *cut) for cut in chance.sample(list(pairwise(cuts)), 2)]
         start = chance.randrange(part.next - 40)
