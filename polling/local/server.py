@@ -28,7 +28,7 @@ class Server(ABC):
 
     name: str
     stop_signal: int = signal.SIGTERM
-    start_limit: float = 60.0
+    start_limit: float = 90.0
     """Seconds until `start` gives up; generous, for a machine that is busy with other things."""
     stop_limit: float = 10.0
 

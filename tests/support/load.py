@@ -87,6 +87,7 @@ class Load:
     def _vote(self, client: Client, poll: Made, option: str, keyed: bool) -> None:
         headers = {"Idempotency-Key": uuid.uuid4().hex} if keyed else {}
         deadline = time.monotonic() + GIVE_UP
+        unanswered = False
         while True:
             try:
                 answer = client.request("POST", f"{poll.path}/vote", {"option": option}, headers=headers)
@@ -101,7 +102,9 @@ class Load:
             if answer is not None and answer.status < 500:
                 with self._lock:
                     self.refused[str(answer.code)] += 1
+                    self.unknown[poll.id] += unanswered  # the poll closed meanwhile; the first try may be in the log
                 return
+            unanswered = True
             if not keyed:
                 with self._lock:
                     self.unknown[poll.id] += 1
