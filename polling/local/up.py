@@ -74,7 +74,10 @@ class _Run:
         starter = threading.Thread(target=self._start, name="starter", daemon=True)
         with self._signals():
             starter.start()
-            self._stopping.wait()
+            # No wait() for the event: a signal that comes while this process is suspended (Ctrl-Z) may be handed to
+            # another thread when it goes on, and Python's handler runs in this one, which nothing would wake.
+            while not self._stopping.is_set():
+                time.sleep(0.1)
             self._stop(starter)
         if self._failure is not None:
             self._display.trouble(f"polling up: {self._failure}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from redis import Redis
 from support.http import Answer, Client
@@ -33,6 +33,17 @@ def away(server: Server | None) -> Iterator[None]:
         yield
     finally:
         server.start()
+
+
+@asynccontextmanager
+async def gone(server: Server | None) -> AsyncIterator[None]:
+    """The same, for a test whose sockets must answer the door's pings meanwhile, however long a start takes."""
+    assert server is not None
+    server.kill()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(server.start)
 
 
 def until_away(system: System, part: str, door: str = "api") -> None:
@@ -82,8 +93,8 @@ async def test_redis_is_away(whole: System) -> None:
     counted(client, poll, 1, 0)
     async with socket(f"{whole.ws_url}?poll={poll.id}") as one:
         await one.hear_of("results")
-        with away(whole.servers.redis):
-            until_away(whole, "redis")
+        async with gone(whole.servers.redis):
+            await asyncio.to_thread(until_away, whole, "redis")
             # Accepted, stored, counted, and read.
             vote_id = accepted(client, poll, "2", Idempotency_Key="meanwhile")
             assert decided(client, poll, vote_id)["status"] == "counted"
@@ -103,7 +114,7 @@ async def test_redis_is_away(whole: System) -> None:
             client.post(f"{other.path}/close", **other.admin).expect(200)
         # The sockets see what they missed.
         await one.hear_of("results", lambda frame: frame["total_votes"] == 4)
-        until_back(whole)
+        await asyncio.to_thread(until_back, whole)
         accepted(client, poll)
         await one.hear_of("results", lambda frame: frame["total_votes"] == 5)
 
@@ -111,8 +122,8 @@ async def test_redis_is_away(whole: System) -> None:
 async def test_a_socket_opened_while_redis_is_away(whole: System) -> None:
     client = whole.client
     poll = create(client)
-    with away(whole.servers.redis):
-        until_away(whole, "redis")
+    async with gone(whole.servers.redis):
+        await asyncio.to_thread(until_away, whole, "redis")
         accepted(client, poll)
         counted(client, poll, 1, 0)
         async with socket(f"{whole.ws_url}?poll={poll.id}") as one:
@@ -120,7 +131,7 @@ async def test_a_socket_opened_while_redis_is_away(whole: System) -> None:
             await one.hear_of("results", lambda frame: frame["total_votes"] == 1)
             answer = await one.answer_to(type="vote", poll=poll.id, option="1")
             assert answer["status"] == "accepted"
-    until_back(whole)
+    await asyncio.to_thread(until_back, whole)
     counted(client, poll, 2, 0)
 
 
@@ -137,36 +148,37 @@ async def test_postgresql_is_away(whole: System) -> None:
     assert unseen
     async with socket(f"{whole.ws_url}?poll={poll.id}") as one:
         await one.hear_of("results")
-        with whole.client_of("api-late") as late, away(whole.servers.postgres):
-            until_away(whole, "postgres")
-            until_away(whole, "postgres", "api-late")
-            for _ in range(20):
-                accepted(client, poll, "2")
-            accepted(client, voters, "1", "ann", **voters.admin)
-            assert batch(client, poll, [{"option": "2"}] * 30).expect(202)["accepted"] == 30
-            until(lambda: vote(late, unseen, "1").status == 202, "Redis tells the other door of the poll")
-            for _ in range(9):
-                accepted(late, unseen, "1")
-            vote_id = accepted(client, poll, Prefer="wait=1")  # nobody can say yet what became of it
-            for answer in (
-                client.post("/api/polls", {"question": "q", "options": ["a", "b"]}),
-                client.get(poll.path),
-                client.get("/api/polls"),
-                client.post(f"{poll.path}/close", **poll.admin),
-                client.delete(poll.path, **poll.admin),
-                client.get(f"{poll.path}/votes/{vote_id}"),
-                client.get("/api/polls/nobody"),
-                vote(client, poll._replace(id="nobody")),
-            ):
-                assert (answer.status, answer.code) == (503, "store_unavailable"), answer
-                assert int(answer.headers["Retry-After"]) >= 1
-            said = await one.answer_to(type="vote", poll=poll.id, option="1")
-            assert said["status"] == "accepted"
-            said = await one.answer_to(type="subscribe", poll="nobody")
-            assert said["code"] == "store_unavailable"
-            assert client.get("/livez").status == 200
-            assert client.get("/").status == 200
-        until_back(whole)
+        async with gone(whole.servers.postgres):
+            with whole.client_of("api-late") as late:
+                await asyncio.to_thread(until_away, whole, "postgres")
+                await asyncio.to_thread(until_away, whole, "postgres", "api-late")
+                for _ in range(20):
+                    accepted(client, poll, "2")
+                accepted(client, voters, "1", "ann", **voters.admin)
+                assert batch(client, poll, [{"option": "2"}] * 30).expect(202)["accepted"] == 30
+                until(lambda: vote(late, unseen, "1").status == 202, "Redis tells the other door of the poll")
+                for _ in range(9):
+                    accepted(late, unseen, "1")
+                vote_id = accepted(client, poll, Prefer="wait=1")  # nobody can say yet what became of it
+                for answer in (
+                    client.post("/api/polls", {"question": "q", "options": ["a", "b"]}),
+                    client.get(poll.path),
+                    client.get("/api/polls"),
+                    client.post(f"{poll.path}/close", **poll.admin),
+                    client.delete(poll.path, **poll.admin),
+                    client.get(f"{poll.path}/votes/{vote_id}"),
+                    client.get("/api/polls/nobody"),
+                    vote(client, poll._replace(id="nobody")),
+                ):
+                    assert (answer.status, answer.code) == (503, "store_unavailable"), answer
+                    assert int(answer.headers["Retry-After"]) >= 1
+                said = await one.answer_to(type="vote", poll=poll.id, option="1")
+                assert said["status"] == "accepted"
+                said = await one.answer_to(type="subscribe", poll="nobody")
+                assert said["code"] == "store_unavailable"
+                assert client.get("/livez").status == 200
+                assert client.get("/").status == 200
+        await asyncio.to_thread(until_back, whole)
         counted(client, poll, 3, 50)
         await one.hear_of("results", lambda frame: frame["total_votes"] == 53)
         counted(client, voters, 1, 0)
@@ -184,7 +196,7 @@ async def test_kafka_is_away(whole: System) -> None:
     counted(client, poll, 1, 0)
     async with socket(f"{whole.ws_url}?poll={poll.id}") as one:
         await one.hear_of("results")
-        with away(whole.servers.kafka):
+        async with gone(whole.servers.kafka):
             lines = [{"option": "1", "idempotency_key": "b"}, {"option": "x"}]
             await one.say(type="vote", poll=poll.id, option="1", ref=1, idempotency_key="s")
             await asyncio.gather(
@@ -195,7 +207,7 @@ async def test_kafka_is_away(whole: System) -> None:
             )
             said = await one.answer()
             assert (said["code"], said["ref"]) == ("log_unavailable", 1)
-            until_away(whole, "kafka")
+            await asyncio.to_thread(until_away, whole, "kafka")
             await in_time(lambda client: vote(client, poll), whole)
             # What the door knows needs no Kafka; creating, reading and closing work.
             assert vote(client, poll, "Maybe").code == "unknown_option"
@@ -206,7 +218,7 @@ async def test_kafka_is_away(whole: System) -> None:
             assert closed["status"] == "closed"
             assert vote(client, other).code == "poll_closed"
             assert client.get("/livez").status == 200
-        until_back(whole)
+        await asyncio.to_thread(until_back, whole)
         # Unknown means: send it again with the same key. Nothing counts twice.
         for key in ("k", "b", "s"):
             until(

@@ -45,6 +45,17 @@ def test_a_second_ctrl_c_is_no_harm(start_up: Start) -> None:
     assert not any(runs(pid) for pid in pids.values())
 
 
+def test_a_signal_while_it_is_suspended_stops_it_as_soon_as_it_goes_on(start_up: Start) -> None:
+    """Whichever of its threads the kernel hands it to. More than once, for that is a matter of chance."""
+    for _ in range(3):
+        up = start_up()
+        up.until_up()
+        up.process.send_signal(signal.SIGSTOP)
+        up.process.send_signal(signal.SIGTERM)
+        up.process.send_signal(signal.SIGCONT)
+        assert up.wait() == 0
+
+
 def test_a_signal_while_it_starts_stops_it_too(start_up: Start) -> None:
     up = start_up()
     until(lambda: "preparing" in up.text(), "it is starting")
