@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 #: Seconds after which a static member gives up a topic that it was told to leave; longer than a worker takes to stop.
 LEAVE_AFTER = 15.0
 
+#: Seconds of quiet after a topic was joined: a worker joins one after the other, and a static member that comes back is
+#: given what it had by Kafka without another look at what it asks for, so that it should ask for all of them at once.
+SETTLE = 0.1
+
 #: Seconds of a poll while delivery reports of requeued messages are awaited.
 REPORT = 0.005
 
@@ -44,6 +48,7 @@ class TaskConsumer(Pump):
         self._room = room
         self._changed = threading.Condition()
         self._wanted: set[str] = set()
+        self._joined_at = 0.0
         self._leaving: dict[str, float] = {}
         self._subscribed: set[str] = set()
         self._ready: deque[Delivery] = deque()
@@ -62,6 +67,7 @@ class TaskConsumer(Pump):
         """Read this topic from now on."""
         with self._changed:
             self._wanted.add(topic)
+            self._joined_at = monotonic()
             self._leaving.pop(topic, None)
             self._changed.notify()
 
@@ -162,7 +168,8 @@ class TaskConsumer(Pump):
             over = {topic for topic, since in self._leaving.items() if monotonic() - since >= patience}
             self._wanted -= {topic for topic in over if not self._running[topic]}
             wanted = set(self._wanted)
-        if wanted == self._subscribed:
+            settled = monotonic() - self._joined_at >= SETTLE
+        if wanted == self._subscribed or not (settled or wanted < self._subscribed):
             return
         self._store()
         self._subscribed = wanted
