@@ -12,13 +12,13 @@ from polling.local.servers import Servers
 from .seen import Cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     with Servers(tmp_path_factory.mktemp("cluster"), brokers=3) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster_system(cluster_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     system = System(cluster_servers, tmp_path_factory.mktemp("cluster-system"))
     try:
