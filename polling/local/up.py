@@ -96,7 +96,9 @@ class _Run:
             failure = str(error)
         finally:
             self._display.done()
-            if failure is not None and not self._stopping.is_set():
+            # A signal to our whole group may reach a step before it has a session of its own: it ends of the signal,
+            # and that may be seen here before the signal is.
+            if failure is not None and not self._stopping.wait(0.3):
                 self._failure = failure
                 self._stopping.set()
 
