@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from support.load import ballot_of
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
@@ -19,7 +20,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 from chaos.evidence import Tally
 from chaos.ground import OPTIONS, Grounds
 from chaos.history import History, Operation
-from chaos.voters import PATIENCE, Keyed, Voters, ballot_of
+from chaos.voters import PATIENCE, Keyed, Voters
 
 LEAVING = 6.0
 

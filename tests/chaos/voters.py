@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import random
 import threading
@@ -14,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from support.http import Answer, Client
+from support.load import ballot_of
 
 from chaos.ground import BROKEN, OPTIONS, Ground, Grounds
 from chaos.history import History, Operation, Outcome
@@ -199,11 +199,6 @@ def judge(answer: Answer | None) -> tuple[Outcome, str | None]:
     if answer.status >= 500:
         return "unknown", str(answer.code)
     return "fail", str(answer.code)
-
-
-def ballot_of(vote_id: str) -> bytes:
-    """The ballot that a vote id names."""
-    return base64.urlsafe_b64decode(vote_id)[:16]
 
 
 def _asked(client: Client, path: str, body: bytes, headers: dict[str, str]) -> Answer | None:
