@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
-from support.system import POLLING, System
+from support.system import System
 from support.waiting import until
 
 from chaos.proxy import Network
@@ -45,8 +45,7 @@ class Stage(System):
 
     def words(self, alias: str) -> tuple[str, ...]:
         """What a part's command begins with."""
-        faults = self.faults.get(alias)
-        return (*LAUNCH, *faults) if faults else POLLING
+        return (*LAUNCH, *self.faults.get(alias, ()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +124,11 @@ class Arena:
     def database_url(self) -> str:
         """PostgreSQL's real address."""
         return self.stage.settings.database_url
+
+    def standing(self, name: str) -> int | None:
+        """The process of a server or part that runs and that nobody felled."""
+        with self._lock:
+            return None if name in self._felled else self._pid(name)
 
     @property
     def doors(self) -> list[str]:

@@ -134,6 +134,12 @@ def poison_is_put_aside(told: Told, found: Evidence) -> Iterator[Violation]:
             yield Violation("good vote in votes.dead", repr(value[:120]))
 
 
+def doors_live(told: Told, found: Evidence) -> Iterator[Violation]:
+    """A door that nobody stopped answers whether it lives."""
+    for words in found.hung:
+        yield Violation("door hung", words)
+
+
 CHECKS: tuple[Check, ...] = (
     acknowledged_is_logged,
     acknowledged_ends,
@@ -147,6 +153,7 @@ CHECKS: tuple[Check, ...] = (
     sockets_saw_the_end,
     redis_has_the_leaderboard,
     poison_is_put_aside,
+    doors_live,
 )
 
 

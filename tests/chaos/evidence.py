@@ -69,3 +69,4 @@ class Evidence:
     shown: dict[str, Tally] = dataclasses.field(default_factory=dict)
     went_back: list[str] = dataclasses.field(default_factory=list)
     leaderboard: list[tuple[str, int, int]] | None = None
+    hung: list[str] = dataclasses.field(default_factory=list)

@@ -8,6 +8,7 @@ A name that the product no longer has is an error, so that no fault is played in
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import os
 import random
@@ -19,6 +20,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from chaos import sabotage
+from chaos.liveness import DUMP
 
 
 class Failpoint(NamedTuple):
@@ -116,6 +118,7 @@ def shift_clock(seconds: float) -> None:
 
 
 def main(words: list[str]) -> None:
+    faulthandler.register(DUMP)
     while words and words[0].startswith("--"):
         option, _, value = words.pop(0).partition("=")
         if option == "--clock":

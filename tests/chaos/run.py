@@ -6,19 +6,21 @@ import dataclasses
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
 import psycopg
 from confluent_kafka import KafkaException, Producer
 from support.waiting import until
 
 from chaos import readings
-from chaos.arena import Arena, Death
+from chaos.arena import DOORS, Arena, Death
 from chaos.checks import Violation, violations
 from chaos.evidence import Evidence
 from chaos.fault import Fault
 from chaos.faults import Catalogue
 from chaos.ground import Grounds
 from chaos.history import History, Operation, told
+from chaos.liveness import Door, Liveness
 from chaos.nemesis import Nemesis, Played
 from chaos.sampling import Sample, Sampler
 from chaos.sockets import Sockets
@@ -77,6 +79,7 @@ def run(
     voters = Voters(history, grounds, lambda: arena.doors, seed, threads, rate)
     sockets = Sockets(history, voters, grounds, lambda: arena.doors)
     sampler = Sampler(arena, history)
+    liveness = Liveness([Door(name, arena.stage.url_of(name), partial(arena.standing, name)) for name in DOORS])
     catalogue = Catalogue(arena, seed, freeze, lambda: grounds.plain[0].id)
 
     def steady() -> None:
@@ -90,7 +93,7 @@ def run(
             if failure is not None:
                 raise failure
 
-    for one in (grounds, voters, sockets, sampler):
+    for one in (grounds, voters, sockets, sampler, liveness):
         one.start()
     nemesis.run(seconds, goes_on)
     ended = time.monotonic()
@@ -105,12 +108,13 @@ def run(
     drained_after = _drain(arena, drain_limit, healed)
     say(f"drained {drained_after:.1f} s after healing")
     _wait_for_finals(arena, min(drain_limit, SHOW_LIMIT))
-    found = Evidence(finals=dict(sockets.finals), poison=catalogue.poison)
+    found = Evidence(finals=dict(sockets.finals), poison=catalogue.poison, hung=liveness.hung)
     _replay(arena, found)
     _drain(arena, drain_limit, healed)
     _wait_for_shown(arena, sockets, min(drain_limit, SHOW_LIMIT))
     sampler.stop()
     sockets.stop()
+    liveness.stop()
     records = _collect(arena, sockets, found)
     say(f"checking {len(history)} operations against {records} records and {len(found.rows)} ballots")
     operations = history.all()

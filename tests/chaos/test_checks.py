@@ -156,6 +156,10 @@ def bury_a_good_vote(found: Evidence) -> None:
     found.dead[b"good"] += 1
 
 
+def hang(found: Evidence) -> None:
+    found.hung.append("api: no answer for 31 s")
+
+
 HARMS: dict[Callable[[Evidence], None], set[str]] = {
     forget: {"lost from the log", "lost"},
     stay_uncounted: {"lost", "wrong cast counts", "tally drifted"},
@@ -177,6 +181,7 @@ HARMS: dict[Callable[[Evidence], None], set[str]] = {
     have_no_leaderboard: {"no leaderboard"},
     lose_poison: {"poison vanished"},
     bury_a_good_vote: {"good vote in votes.dead"},
+    hang: {"door hung"},
 }
 
 
