@@ -10,6 +10,7 @@ import tornado.web
 from polling import telemetry
 from polling.api.door import Door
 from polling.api.services import Services
+from polling.api.watchdog import Watchdog
 from polling.core.errors import StoreUnavailable
 from polling.telemetry import metrics
 
@@ -31,6 +32,7 @@ class Duties:
         self._door = door
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: BaseException | None = None
+        self._watchdog = Watchdog()
 
     def start(self, on_failure: Callable[[], None]) -> None:
         """Begins all of them. `on_failure` is called where one failed, for the process is of no use then."""
@@ -50,6 +52,7 @@ class Duties:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._watchdog.rest()
 
     def check(self) -> None:
         """Raises what made a duty fail."""
@@ -60,14 +63,14 @@ class Duties:
         """Keeps the writer at the newest topic of the vote log; as Redis remembers it, while PostgreSQL is away."""
         live, known = self._services.live, None
 
-        async def newest() -> tuple[str, int] | None:
+        async def newest() -> tuple[str, int, int] | None:
             try:
                 generations = await self._services.store.generations()
             except StoreUnavailable:
                 return known or await live.log()
             if not generations:
                 return None
-            place = (generations[-1].topic, generations[-1].number)
+            place = (generations[-1].topic, generations[-1].number, generations[-1].partitions)
             await live.remember_log(*place)
             return place
 
@@ -101,6 +104,7 @@ class Duties:
 
     async def _keep_house(self) -> None:
         while True:
+            self._watchdog.hear()
             await asyncio.sleep(RETRY)
             self._door.lane.flush()
             self._door.close_idle()
