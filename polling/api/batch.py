@@ -14,7 +14,7 @@ from polling.api.body import JsonBody
 from polling.api.routes import ADMIN, POLL_ID, Operation, Parameter, Route
 from polling.api.votes import check_voter, idempotency_key
 from polling.casting import Cast, require_open
-from polling.casting.casting import Paper, judge, key_flaw
+from polling.casting.casting import Paper, key_flaw
 from polling.core.errors import (
     BadRequest,
     BodyTooLarge,
@@ -84,7 +84,7 @@ class BatchHandler(Handler):
                 raise ValidationError.at("#/idempotency_key", flaw)
             derived = None if key is None else f"{key}\n{number}"
             request = CastVote(poll.id, line.option, own if own is not None else derived, line.voter)
-            paper = judge(poll, request, now, vouched=poll.one_vote_per == "voter")
+            paper = self.services.casting.judge(poll, request, now, vouched=poll.one_vote_per == "voter")
             if poll.one_vote_per == "voter":
                 self.services.limits.take_of_voter(self.address, f"{poll.id}/{line.voter}")
             return paper

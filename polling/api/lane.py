@@ -22,7 +22,7 @@ from polling.api.answers import Vote, encode
 from polling.api.services import Services
 from polling.api.voters import new_voter, signed_cookie, voter_in
 from polling.casting import Cast
-from polling.casting.casting import judge, key_flaw
+from polling.casting.casting import key_flaw
 from polling.core.errors import LogUnavailable, PollingError
 from polling.core.origins import is_foreign
 from polling.core.votes import CastVote
@@ -117,7 +117,7 @@ class Lane:
             vote = _decode(body)
             if vote.voter is not None:
                 return None
-            paper = judge(poll, CastVote(poll.id, vote.option, head.key, voter), datetime.now(UTC))
+            paper = self._casting.judge(poll, CastVote(poll.id, vote.option, head.key, voter), datetime.now(UTC))
             # Only what is answered here is paid for here: VoteHandler takes its own.
             cast = await self._casting.recall(paper) if paper.repeatable else None
             if head.limited:

@@ -7,6 +7,7 @@ the option, and only then what the door knows of the ballot.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -79,12 +80,16 @@ class Casting:
             StoreUnavailable: this process does not know the poll, and PostgreSQL is away.
         """
         poll = await self.book.get(request.poll_id)
-        paper = judge(poll, request, datetime.now(UTC), vouched=vouched)
+        paper = self.judge(poll, request, datetime.now(UTC), vouched=vouched)
         if paper.repeatable:
             known = await self._memory.recall(paper.ballot)
             if known is not None:
                 return self._repeated(paper, known)
         return await self.acknowledged(paper, self.produce(paper))
+
+    def judge(self, poll: Poll, request: CastVote, now: datetime, *, vouched: bool = False) -> Paper:
+        """The function `judge`, with ballots of this process. Raises LogUnavailable as well: no topic is known yet."""
+        return judge(poll, request, now, self._writer.fresh_ballot, vouched=vouched)
 
     def produce(self, paper: Paper) -> asyncio.Future[Position]:
         """Hands a judged vote to Kafka. The second half of `cast`, for those who cast many.
@@ -145,8 +150,11 @@ def require_open(poll: Poll, now: datetime) -> None:
         raise PollClosed
 
 
-def judge(poll: Poll, request: CastVote, now: datetime, *, vouched: bool = False) -> Paper:
-    """The rules that need nothing but the poll, in the contract's order. Raises as `Casting.cast` does."""
+def judge(poll: Poll, request: CastVote, now: datetime, fresh: Callable[[], bytes], *, vouched: bool = False) -> Paper:
+    """The rules that need nothing but the poll, in the contract's order. Raises as `Casting.cast` does.
+
+    `fresh` makes the ballot of a vote that is no repetition of another.
+    """
     require_open(poll, now)
     if poll.one_vote_per == "voter" and not vouched:
         raise TokenMissing
@@ -159,7 +167,7 @@ def judge(poll: Poll, request: CastVote, now: datetime, *, vouched: bool = False
         return Paper(poll, option, ballots.of_voter(poll.key, request.voter), not poll.allow_change)
     if request.idempotency_key is not None:
         return Paper(poll, option, ballots.of_key(poll.key, request.idempotency_key), True)
-    return Paper(poll, option, ballots.fresh(), False)
+    return Paper(poll, option, fresh(), False)
 
 
 def key_flaw(key: str) -> str | None:

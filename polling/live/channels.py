@@ -28,7 +28,7 @@ LEADERBOARD_SECONDS = 15
 """Beat writes it each second: one that is older than this is not worth showing, PostgreSQL has a better one."""
 
 LOG = "polling:log"
-"""Key: the topic that votes are written to, and its generation, for doors that start while PostgreSQL is away."""
+"""Key: the topic that votes are written to, its generation and partitions, for doors that start without PostgreSQL."""
 
 POLL_SECONDS = 86_400
 BALLOT_SECONDS = 3_600
@@ -38,7 +38,7 @@ _leaderboard = msgspec.json.Decoder(Leaderboard)
 _entry = msgspec.json.Decoder(Entry)
 _poll = msgspec.json.Decoder(Poll)
 _time = msgspec.json.Decoder(datetime)
-_log = msgspec.json.Decoder(tuple[str, int])
+_log = msgspec.json.Decoder(tuple[str, int, int])
 _encode = msgspec.json.Encoder().encode
 
 
@@ -111,10 +111,10 @@ def read_poll(payload: bytes) -> Poll:
     return _poll.decode(payload)
 
 
-def encode_log(topic: str, generation: int) -> bytes:
-    return _encode((topic, generation))
+def encode_log(topic: str, generation: int, partitions: int) -> bytes:
+    return _encode((topic, generation, partitions))
 
 
-def read_log(payload: bytes) -> tuple[str, int]:
+def read_log(payload: bytes) -> tuple[str, int, int]:
     """The value of LOG. Raises msgspec.DecodeError where it is none."""
     return _log.decode(payload)

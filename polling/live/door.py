@@ -134,14 +134,14 @@ class Live:
         key, value = channels.poll_key(poll.id), channels.encode_poll(poll)
         await self._run(lambda: self._redis.set(key, value, ex=channels.POLL_SECONDS))
 
-    async def log(self) -> tuple[str, int] | None:
-        """The topic that votes are written to, and its generation, as last remembered; or None."""
+    async def log(self) -> tuple[str, int, int] | None:
+        """The topic that votes are written to, its generation and partitions, as last remembered; or None."""
         payload: Any = await self._run(lambda: self._redis.get(channels.LOG))
         return _decoded(channels.read_log, payload) if payload else None
 
-    async def remember_log(self, topic: str, generation: int) -> None:
+    async def remember_log(self, topic: str, generation: int, partitions: int) -> None:
         """Keeps where votes are written to."""
-        await self._run(lambda: self._redis.set(channels.LOG, channels.encode_log(topic, generation)))
+        await self._run(lambda: self._redis.set(channels.LOG, channels.encode_log(topic, generation, partitions)))
 
     async def ballot(self, ballot: bytes) -> int | None:
         """The number of the option that this ballot was cast for, or None where that is not known within 50 ms."""

@@ -66,7 +66,7 @@ def producer_config(broker: str) -> dict[str, Any]:
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "message.timeout.ms": int(ACK_SECONDS * 1000),
-        "linger.ms": 5,
+        "linger.ms": 2,
         "batch.num.messages": 20_000,
         "compression.type": "lz4",
         "queue.buffering.max.messages": 200_000,

@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from polling.core.errors import LogUnavailable
 from polling.telemetry import logger
 from polling.vote_log.config import ACK_SECONDS, producer_config
+from polling.vote_log.steering import Steering
 
 log = logger(__name__)
 
@@ -42,6 +43,7 @@ class VoteWriter:
         self._config = {**producer_config(broker), "error_cb": self._on_error}
         self._producer = Producer(self._config)
         self._topic: str | None = None
+        self._steering: Steering | None = None
         self._generation = 0
         self._delivered: deque[Delivery] = deque()
         self._woken = False
@@ -51,9 +53,20 @@ class VoteWriter:
         self._thread = threading.Thread(target=self._poll, name="vote writer", daemon=True)
         self._thread.start()
 
-    def use(self, topic: str, generation: int) -> None:
-        """From now on votes go to this topic."""
+    def use(self, topic: str, generation: int, partitions: int) -> None:
+        """From now on votes go to this topic, which has so many partitions."""
         self._topic, self._generation = topic, generation
+        self._steering = Steering(partitions)
+
+    def fresh_ballot(self) -> bytes:
+        """The ballot of a plain vote that is about to be cast: those of a few milliseconds share a partition.
+
+        Raises:
+            LogUnavailable: no topic is known yet.
+        """
+        if self._steering is None:
+            raise LogUnavailable
+        return self._steering.fresh()
 
     def cast(self, poll_id: str, ballot: bytes, option: int) -> asyncio.Future[Position]:
         """Sends a vote. The future has its position once every replica in sync acknowledged it.

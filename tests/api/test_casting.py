@@ -10,7 +10,8 @@ import pytest
 
 from polling.api.votes import wanted_wait
 from polling.casting import CountedWaits
-from polling.casting.casting import judge, key_flaw
+from polling.casting.casting import Paper, judge, key_flaw
+from polling.core import ballots
 from polling.core.errors import PollClosed, TokenMissing, UnknownOption, ValidationError
 from polling.core.polls import OneVotePer, Poll
 from polling.core.votes import CastVote, Covered
@@ -41,39 +42,43 @@ def vote(option: str = "a", key: str | None = None, voter: str | None = None) ->
     return CastVote("p", option, key, voter)
 
 
+def judged(poll: Poll, request: CastVote, now: datetime, *, vouched: bool = False) -> Paper:
+    return judge(poll, request, now, ballots.fresh, vouched=vouched)
+
+
 def test_that_it_is_closed_comes_first() -> None:
     for poll in (a_poll(closed=True), a_poll("voter", closed=True)):
         with pytest.raises(PollClosed):
-            judge(poll, vote("no such option"), NOW)
+            judged(poll, vote("no such option"), NOW)
     due = msgspec.structs.replace(a_poll(), closes_at=NOW)
-    judge(due, vote(), NOW)
+    judged(due, vote(), NOW)
     with pytest.raises(PollClosed):
-        judge(due, vote(), NOW + timedelta(milliseconds=1))
+        judged(due, vote(), NOW + timedelta(milliseconds=1))
 
 
 def test_then_who_votes_and_then_the_option() -> None:
     with pytest.raises(TokenMissing):
-        judge(a_poll("voter"), vote("no such option", voter="v"), NOW)
+        judged(a_poll("voter"), vote("no such option", voter="v"), NOW)
     with pytest.raises(ValidationError):
-        judge(a_poll("voter"), vote("no such option"), NOW, vouched=True)
+        judged(a_poll("voter"), vote("no such option"), NOW, vouched=True)
     with pytest.raises(ValidationError):
-        judge(a_poll("browser"), vote("no such option"), NOW)
+        judged(a_poll("browser"), vote("no such option"), NOW)
     with pytest.raises(UnknownOption):
-        judge(a_poll(), vote("no such option"), NOW)
+        judged(a_poll(), vote("no such option"), NOW)
 
 
 def test_which_ballot_a_vote_has() -> None:
     plain = a_poll()
-    assert judge(plain, vote(), NOW).ballot != judge(plain, vote(), NOW).ballot
-    assert not judge(plain, vote(voter="v"), NOW).repeatable
-    keyed = judge(plain, vote(key="k"), NOW)
+    assert judged(plain, vote(), NOW).ballot != judged(plain, vote(), NOW).ballot
+    assert not judged(plain, vote(voter="v"), NOW).repeatable
+    keyed = judged(plain, vote(key="k"), NOW)
     assert keyed.repeatable
-    assert keyed.ballot == judge(plain, vote("b", key="k"), NOW).ballot
-    once = judge(a_poll("browser", allow_change=False), vote(key="k", voter="v"), NOW)
+    assert keyed.ballot == judged(plain, vote("b", key="k"), NOW).ballot
+    once = judged(a_poll("browser", allow_change=False), vote(key="k", voter="v"), NOW)
     assert once.repeatable
-    assert once.ballot == judge(a_poll("browser"), vote("b", key="other", voter="v"), NOW).ballot
+    assert once.ballot == judged(a_poll("browser"), vote("b", key="other", voter="v"), NOW).ballot
     assert once.ballot != keyed.ballot
-    assert not judge(a_poll("browser"), vote(voter="v"), NOW).repeatable
+    assert not judged(a_poll("browser"), vote(voter="v"), NOW).repeatable
 
 
 @pytest.mark.parametrize(

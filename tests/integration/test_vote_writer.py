@@ -32,7 +32,7 @@ def topic(kafka_broker: str) -> str:
 async def test_a_vote_is_where_its_position_says(writer: VoteWriter, topic: str, kafka_broker: str) -> None:
     with pytest.raises(LogUnavailable):
         writer.cast("p", ballots.fresh(), 1)
-    writer.use(topic, 7)
+    writer.use(topic, 7, 3)
     papers = [ballots.fresh() for _ in range(50)]
     placed = await asyncio.gather(*(writer.cast("p", ballot, 2) for ballot in papers))
     assert len(set(placed)) == 50
@@ -43,12 +43,25 @@ async def test_a_vote_is_where_its_position_says(writer: VoteWriter, topic: str,
         assert log.fields(message)["ballot"] == ballot.hex()
 
 
+async def test_plain_votes_that_come_together_go_to_one_partition(writer: VoteWriter, topic: str) -> None:
+    with pytest.raises(LogUnavailable):
+        writer.fresh_ballot()
+    writer.use(topic, 1, 3)
+    partitions = set()
+    for _ in range(50):
+        together = [writer.fresh_ballot() for _ in range(20)]
+        placed = await asyncio.gather(*(writer.cast("p", ballot, 1) for ballot in together))
+        assert [position.partition for position in placed] == [log.partition_of(ballot, 3) for ballot in together]
+        partitions |= {position.partition for position in placed}
+    assert partitions == {0, 1, 2}
+
+
 async def test_a_topic_that_was_missing_is_found(writer: VoteWriter, topic: str, kafka_broker: str) -> None:
     """As when a broker that has just started does not know its topics yet."""
-    writer.use(topic, 1)
+    writer.use(topic, 1, 3)
     await writer.cast("p", ballots.fresh(), 1)
     later = f"{topic}-later"
-    writer.use(later, 2)
+    writer.use(later, 2, 1)
     with pytest.raises(LogUnavailable):
         await writer.cast("p", ballots.fresh(), 1)
     Topics(kafka_broker).create(later, 1, 1, 1)
@@ -67,7 +80,7 @@ async def test_a_topic_that_was_missing_is_found(writer: VoteWriter, topic: str,
 async def test_what_is_not_acknowledged_is_told_at_the_end(topic: str) -> None:
     """Nobody listens there: a vote under way at the end is refused, not forgotten."""
     writer = VoteWriter("127.0.0.1:9", asyncio.get_running_loop())
-    writer.use(topic, 1)
+    writer.use(topic, 1, 3)
     waiting = writer.cast("p", ballots.fresh(), 1)
     assert not await writer.ping(0.2)
     await writer.close(0.2)

@@ -116,7 +116,7 @@ class Door:
         await until(connected.is_set)
         await self._until_postgres_answers()
         self.services.book.start()
-        self.services.writer.use("votes", 1)
+        self.services.writer.use("votes", 1, 8)
         await self.hub.open()
         # The hub waits a second for it, and clients here hear it first.
         await until(lambda: self.hub._board._frame)
