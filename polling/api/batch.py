@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from polling.api.answers import AcceptedLine, BatchAnswer, BatchLine, RejectedLine
 from polling.api.base import Handler
 from polling.api.body import JsonBody
 from polling.api.routes import ADMIN, POLL_ID, Operation, Parameter, Route
 from polling.api.votes import check_voter, idempotency_key
-from polling.casting import Cast, require_open
+from polling.casting import require_open
 from polling.casting.casting import Paper, key_flaw
+from polling.core import ballots
 from polling.core.errors import (
     BadRequest,
     BodyTooLarge,
@@ -38,7 +40,8 @@ TURN = 200
 """Lines that are judged and cast in one turn of the loop, so that other requests are not held up."""
 
 _line = JsonBody(BatchLine)
-Outcome = Cast | PollingError
+Outcome = bytes | PollingError
+"""The ballot of a line that is in the log, or why it is not."""
 
 
 class BatchHandler(Handler):
@@ -57,23 +60,26 @@ class BatchHandler(Handler):
             self.require_admin(poll)
         self.limit(services.limits.votes, len(lines))
         key = None if poll.one_vote_per else idempotency_key(self)
-        self._end(await self._cast_all(poll, key, lines))
+        self._end(poll, await self._cast_all(poll, key, lines))
 
     async def _cast_all(self, poll: Poll, key: str | None, lines: list[tuple[int, bytes]]) -> list[tuple[int, Outcome]]:
         """All are handed to Kafka first; then all acknowledgements are waited for together."""
-        outcomes: list[tuple[int, Outcome | asyncio.Task[Cast]]] = []
+        casting = self.services.casting
+        sending = casting.produce_many()
+        outcomes: list[tuple[int, Paper | Outcome]] = []
         for start in range(0, len(lines), TURN):
             now = datetime.now(UTC)
             turn = lines[start : start + TURN]
             judged = [(number, self._judge(poll, key, number, text, now)) for number, text in turn]
-            known = await asyncio.gather(*(self._recall(paper) for _, paper in judged))
-            for (number, paper), outcome in zip(judged, known, strict=True):
-                outcomes.append((number, outcome or self._produce(paper)))
+            known = await self._recall_all(judged)
+            for number, paper in judged:
+                outcome = known.get(number, paper)
+                if isinstance(outcome, Paper):
+                    casting.produce_with(sending, outcome)
+                outcomes.append((number, outcome))
             await asyncio.sleep(0)
-        waiting = [outcome for _, outcome in outcomes if isinstance(outcome, asyncio.Task)]
-        if waiting:
-            await asyncio.wait(waiting)
-        return [(number, _settled(outcome)) for number, outcome in outcomes]
+        lost = await casting.settled(sending, (outcome for _, outcome in outcomes if isinstance(outcome, Paper)))
+        return [(number, _settled(outcome, lost)) for number, outcome in outcomes]
 
     def _judge(self, poll: Poll, key: str | None, number: int, text: bytes, now: datetime) -> Paper | PollingError:
         try:
@@ -91,37 +97,31 @@ class BatchHandler(Handler):
         except PollingError as error:
             return error
 
-    async def _recall(self, paper: Paper | PollingError) -> Outcome | None:
-        if isinstance(paper, PollingError):
-            return paper
-        if not paper.repeatable:
-            return None
+    async def _recall_all(self, judged: list[tuple[int, Paper | PollingError]]) -> dict[int, Outcome]:
+        """What the door knows of those lines that may be repetitions, by their numbers."""
+        repeatable = [(number, paper) for number, paper in judged if isinstance(paper, Paper) and paper.repeatable]
+        known = await asyncio.gather(*(self._recall(paper) for _, paper in repeatable)) if repeatable else ()
+        return {number: outcome for (number, _), outcome in zip(repeatable, known, strict=True) if outcome is not None}
+
+    async def _recall(self, paper: Paper) -> Outcome | None:
         try:
-            return await self.services.casting.recall(paper)
+            cast = await self.services.casting.recall(paper)
         except PollingError as error:
             return error
+        return None if cast is None else cast.ballot
 
-    def _produce(self, paper: Paper | PollingError) -> Outcome | asyncio.Task[Cast]:
-        if isinstance(paper, PollingError):
-            return paper
-        casting = self.services.casting
-        try:
-            future = casting.produce(paper)
-        except LogUnavailable as error:
-            return error
-        return asyncio.create_task(casting.acknowledged(paper, future), name="cast a line")
-
-    def _end(self, outcomes: list[tuple[int, Outcome]]) -> None:
-        accepted = [AcceptedLine(number, cast.vote_id) for number, cast in outcomes if isinstance(cast, Cast)]
+    def _end(self, poll: Poll, outcomes: list[tuple[int, Outcome]]) -> None:
+        cast = [(number, outcome) for number, outcome in outcomes if isinstance(outcome, bytes)]
         failed = [(number, error) for number, error in outcomes if isinstance(error, PollingError)]
-        if not accepted and any(isinstance(error, LogUnavailable) for _, error in failed):
+        if not cast and any(isinstance(error, LogUnavailable) for _, error in failed):
             raise LogUnavailable
-        metrics.votes_accepted.labels("batch").inc(len(accepted))
+        metrics.votes_accepted.labels("batch").inc(len(cast))
         rejected = [RejectedLine(number, error.code, error.detail) for number, error in failed]
-        wanted = _wants_representation(self.request.headers.get("Prefer"))
-        if wanted:
+        accepted: list[AcceptedLine] | UnsetType = UNSET
+        if _wants_representation(self.request.headers.get("Prefer")):
             self.set_header("Preference-Applied", "return=representation")
-        self.answer(202, BatchAnswer(len(accepted), rejected, accepted if wanted else UNSET))
+            accepted = [AcceptedLine(number, ballots.vote_id(poll.key, ballot)) for number, ballot in cast]
+        self.answer(202, BatchAnswer(len(cast), rejected, accepted))
 
 
 def _numbered(body: bytes) -> Iterator[tuple[int, bytes]]:
@@ -136,13 +136,10 @@ def _numbered(body: bytes) -> Iterator[tuple[int, bytes]]:
         yield number, line
 
 
-def _settled(outcome: Outcome | asyncio.Task[Cast]) -> Outcome:
-    if not isinstance(outcome, asyncio.Task):
+def _settled(outcome: Paper | Outcome, lost: AbstractSet[bytes]) -> Outcome:
+    if not isinstance(outcome, Paper):
         return outcome
-    error = outcome.exception()
-    if isinstance(error, PollingError):
-        return error
-    return outcome.result()
+    return LogUnavailable() if outcome.ballot in lost else outcome.ballot
 
 
 def _wants_representation(prefer: str | None) -> bool:

@@ -7,7 +7,8 @@ the option, and only then what the door knows of the ballot.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from polling.core.errors import (
 from polling.core.polls import MAX_IDEMPOTENCY_KEY, Poll
 from polling.core.votes import CastVote, VoteState
 from polling.store.door import Store
-from polling.vote_log import Position, VoteWriter
+from polling.vote_log import Position, Sending, VoteWriter
 
 LOOK_AGAIN = 0.1
 """Seconds between two looks at a vote whose place in the log this process does not know."""
@@ -92,12 +93,28 @@ class Casting:
         return judge(poll, request, now, self._writer.fresh_ballot, vouched=vouched)
 
     def produce(self, paper: Paper) -> asyncio.Future[Position]:
-        """Hands a judged vote to Kafka. The second half of `cast`, for those who cast many.
+        """Hands a judged vote to Kafka. The second half of `cast`.
 
         Raises:
             LogUnavailable: the local queue is full; the future raises it where the acknowledgement does not come.
         """
         return self._writer.cast(paper.poll.id, paper.ballot, paper.option)
+
+    def produce_many(self) -> Sending:
+        """Begins to hand many judged votes to Kafka, each by `produce_with`; to be awaited by `settled`."""
+        return self._writer.cast_many()
+
+    def produce_with(self, sending: Sending, paper: Paper) -> None:
+        """Hands one of many to Kafka. Raises nothing: whether it went well is known when all are settled."""
+        self._writer.cast_with(sending, paper.poll.id, paper.ballot, paper.option, paper.repeatable)
+
+    async def settled(self, sending: Sending, papers: Iterable[Paper]) -> AbstractSet[bytes]:
+        """Waits for all acknowledgements, and remembers the votes. Answers the ballots that have none."""
+        lost = await sending.settled()
+        for paper in papers:
+            if paper.repeatable and paper.ballot in sending.placed:
+                self._memory.remember(paper.ballot, paper.option, sending.placed[paper.ballot])
+        return lost
 
     async def acknowledged(self, paper: Paper, future: asyncio.Future[Position]) -> Cast:
         """Waits for the acknowledgement, and remembers it."""

@@ -9,14 +9,16 @@ import asyncio
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from polling.core.errors import LogUnavailable
 from polling.telemetry import logger
 from polling.vote_log.config import ACK_SECONDS, producer_config
+from polling.vote_log.position import Position
+from polling.vote_log.sending import Sending
 from polling.vote_log.steering import Steering
 
 log = logger(__name__)
@@ -24,14 +26,7 @@ log = logger(__name__)
 _LOOK_AGAIN = 1.0
 
 
-class Position(NamedTuple):
-    """Where the log keeps a record."""
-
-    generation: int
-    partition: int
-    offset: int
-
-
+OnDelivery = Callable[[KafkaError | None, Message], None]
 Delivery = tuple["asyncio.Future[Position]", int, KafkaError | None, Message]
 
 
@@ -45,6 +40,7 @@ class VoteWriter:
         self._topic: str | None = None
         self._steering: Steering | None = None
         self._generation = 0
+        self._generations: dict[str, int] = {}
         self._delivered: deque[Delivery] = deque()
         self._woken = False
         self._fatal = False
@@ -56,6 +52,7 @@ class VoteWriter:
     def use(self, topic: str, generation: int, partitions: int) -> None:
         """From now on votes go to this topic, which has so many partitions."""
         self._topic, self._generation = topic, generation
+        self._generations[topic] = generation
         self._steering = Steering(partitions)
 
     def fresh_ballot(self) -> bytes:
@@ -75,6 +72,23 @@ class VoteWriter:
             LogUnavailable: no topic is known yet, or the local queue is full. The future raises it where Kafka did
                 not acknowledge in time: whether the vote counts is unknown then.
         """
+        future: asyncio.Future[Position] = self._loop.create_future()
+        self._send(poll_id, ballot, option, partial(self._on_delivery, future, self._generation))
+        return future
+
+    def cast_many(self) -> Sending:
+        """Begins to send many votes, each by `cast_with`; await its `settled` after the last."""
+        return Sending(self._loop, self._generations)
+
+    def cast_with(self, sending: Sending, poll_id: str, ballot: bytes, option: int, remember: bool) -> None:
+        """Sends one of many. What cannot be sent now is among its `lost`."""
+        sending.sent(ballot, remember)
+        try:
+            self._send(poll_id, ballot, option, sending.on_delivery)
+        except LogUnavailable:
+            sending.refused(ballot)
+
+    def _send(self, poll_id: str, ballot: bytes, option: int, on_delivery: OnDelivery) -> None:
         if self._topic is None:
             raise LogUnavailable
         if self._fatal:
@@ -85,17 +99,13 @@ class VoteWriter:
             option,
             time.time() * 1000,
         )
-        future: asyncio.Future[Position] = self._loop.create_future()
         try:
-            self._producer.produce(
-                self._topic, value, ballot, on_delivery=partial(self._on_delivery, future, self._generation)
-            )
+            self._producer.produce(self._topic, value, ballot, on_delivery=on_delivery)
         except BufferError as error:
             raise LogUnavailable from error
         except KafkaException as error:
             self._on_refusal(error.args[0])
             raise LogUnavailable from error
-        return future
 
     async def ping(self, timeout: float = 2.0) -> bool:
         """Whether Kafka answers."""

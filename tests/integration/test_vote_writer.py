@@ -56,6 +56,32 @@ async def test_plain_votes_that_come_together_go_to_one_partition(writer: VoteWr
     assert partitions == {0, 1, 2}
 
 
+async def test_many_are_waited_for_as_one(writer: VoteWriter, topic: str, kafka_broker: str) -> None:
+    writer.use(topic, 7, 3)
+    sending = writer.cast_many()
+    made = [ballots.fresh() for _ in range(500)]
+    for number, ballot in enumerate(made):
+        writer.cast_with(sending, "p", ballot, 2, remember=number % 100 == 0)
+    assert await sending.settled() == set()
+    assert sorted(sending.placed) == sorted(made[::100])
+    for ballot, (generation, partition, offset) in sending.placed.items():
+        message = log.read(kafka_broker, topic, lambda message, ballot=ballot: message.key() == ballot)  # type: ignore[misc]
+        assert (generation, partition, offset) == (7, message.partition(), message.offset())
+
+
+async def test_none_at_all_are_settled_at_once(writer: VoteWriter) -> None:
+    assert await writer.cast_many().settled() == set()
+
+
+async def test_many_without_a_topic_are_lost(writer: VoteWriter) -> None:
+    sending = writer.cast_many()
+    made = {ballots.fresh() for _ in range(3)}
+    for ballot in made:
+        writer.cast_with(sending, "p", ballot, 1, remember=True)
+    assert await sending.settled() == made
+    assert sending.placed == {}
+
+
 async def test_a_topic_that_was_missing_is_found(writer: VoteWriter, topic: str, kafka_broker: str) -> None:
     """As when a broker that has just started does not know its topics yet."""
     writer.use(topic, 1, 3)
@@ -82,7 +108,13 @@ async def test_what_is_not_acknowledged_is_told_at_the_end(topic: str) -> None:
     writer = VoteWriter("127.0.0.1:9", asyncio.get_running_loop())
     writer.use(topic, 1, 3)
     waiting = writer.cast("p", ballots.fresh(), 1)
+    sending = writer.cast_many()
+    made = {ballots.fresh() for _ in range(3)}
+    for ballot in made:
+        writer.cast_with(sending, "p", ballot, 1, remember=True)
+    settled = asyncio.create_task(sending.settled())
     assert not await writer.ping(0.2)
     await writer.close(0.2)
     with pytest.raises(LogUnavailable):
         await waiting
+    assert await settled == made
