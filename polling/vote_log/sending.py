@@ -29,25 +29,29 @@ class Sending:
         self._loop = loop
         self._generations = generations
         self._remembered: set[bytes] = set()
+        self._sent = 0  # by the loop's thread alone
+        self._reported = 0  # by whichever thread serves a producer; there are two while one is made anew
         self._lock = threading.Lock()
-        self._under_way = 1  # the one that `settled` takes away, so that it is never 0 before all were sent
+        self._all: int | None = None
         self._settled: asyncio.Future[None] = loop.create_future()
 
     def sent(self, ballot: bytes, remember: bool) -> None:
         """One more is about to go."""
         if remember:
             self._remembered.add(ballot)
-        with self._lock:
-            self._under_way += 1
+        self._sent += 1
 
     def refused(self, ballot: bytes) -> None:
         """It did not go: the local queue is full."""
         self.lost.add(ballot)
-        self._one_less()
+        self._sent -= 1
 
     async def settled(self) -> AbstractSet[bytes]:
         """Returns after the last report: `lost`."""
-        self._one_less()
+        with self._lock:
+            self._all = self._sent
+            if self._reported == self._all:
+                self._wake()
         await self._settled
         if self.lost:
             log.warning("votes were not acknowledged", votes=len(self.lost), error=str(self._error or "queue full"))
@@ -63,11 +67,12 @@ class Sending:
             generation = self._generations[message.topic() or ""]
             place = Position(generation, message.partition() or 0, message.offset() or 0)
             self.placed.setdefault(ballot, place)
-        self._one_less()
-
-    def _one_less(self) -> None:
         with self._lock:
-            self._under_way -= 1
-            last = self._under_way == 0
+            self._reported += 1
+            last = self._reported == self._all
         if last:
-            self._loop.call_soon_threadsafe(self._settled.set_result, None)
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if not self._settled.done():  # whoever waited may have been cancelled
+            self._settled.set_result(None)
