@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any
 
 import psycopg
 from celery import Celery
 from confluent_kafka import KafkaException
 
-from polling.core.leaderboard import MAX_ENTRIES, Entry
+from polling.core.leaderboard import Entry
 from polling.settings import Settings
-from polling.store.queries import query
-from polling.store.rows import to_leaderboard
 from tasks import closing, housekeeping, messages, reconciling
 from tasks.dead_letters import DeadLettersUnavailable
 from tasks.kafka_transport.worker import install_worker_signals
+from tasks.ranking import Ranking
 from tasks.resources import Resources
 
 
@@ -59,7 +56,7 @@ def make_app(settings: Settings) -> Celery:
 
 
 def _add_tasks(app: Celery, settings: Settings) -> None:
-    resources = Resources(settings)
+    resources, ranking = Resources(settings), Ranking()
     last_entries: list[tuple[Entry, ...]] = [()]
     # What passes by itself leaves no trace in the log.
     away = (psycopg.OperationalError, DeadLettersUnavailable, KafkaDidNotAnswer)
@@ -74,10 +71,7 @@ def _add_tasks(app: Celery, settings: Settings) -> None:
     @app.task(name=messages.REFRESH_LEADERBOARD, throws=away)
     def refresh_leaderboard() -> None:
         """Asks PostgreSQL for the leaderboard, keeps it in Redis, and tells the sockets where it changed."""
-        rows: list[tuple[Any, ...]] = (
-            resources.connect().execute(query("leaderboard"), {"limit": MAX_ENTRIES}).fetchall()
-        )
-        board = to_leaderboard(rows, datetime.now(UTC))
+        board = ranking.refresh(resources.connect())
         resources.publisher.leaderboard(board, changed=board.entries != last_entries[0])
         last_entries[0] = board.entries
 

@@ -171,7 +171,7 @@ class Store:
 
     async def leaderboard(self, limit: int) -> Leaderboard:
         """The ranking as it stands now."""
-        rows = await self._rows("leaderboard", limit=limit)
+        rows = await self._rows("leaderboard", limit=limit, floor=1)
         return to_leaderboard([tuple(row.values()) for row in rows], datetime.now(UTC))
 
     async def secret_key(self) -> str:

@@ -101,14 +101,16 @@ WHERE number = %(number)s AND deleted_at IS NULL
 
 -- name: leaderboard
 -- The options with the most votes over all open, listed polls. A poll with an option in the top n is among the
--- first n polls by its greatest count (older first where equal), so that only those are taken apart. Only reads.
+-- first n polls by its greatest count (older first where equal), so that only those are taken apart. Polls with fewer
+-- votes in all than `floor` are passed over: who passes a floor above 1 must look whether the answer reaches down to
+-- it (tasks/ranking.py). Only reads.
 WITH best AS (
     SELECT p.number, p.id, p.question, p.options, t.counts, t.total
     FROM polls p
     JOIN tallies t ON t.poll = p.number
     CROSS JOIN LATERAL (SELECT max(c) AS votes FROM unnest(t.counts) AS c) AS top
     WHERE p.listed AND p.deleted_at IS NULL AND NOT p.closed
-      AND (p.closes_at IS NULL OR clock_timestamp() <= p.closes_at) AND t.total > 0
+      AND (p.closes_at IS NULL OR clock_timestamp() <= p.closes_at) AND t.total >= %(floor)s
     ORDER BY top.votes DESC, p.number LIMIT %(limit)s)
 SELECT b.id, b.question, o.option, b.options[o.option] AS text, o.votes, b.total
 FROM best b, unnest(b.counts) WITH ORDINALITY AS o (votes, option)
