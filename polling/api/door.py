@@ -17,7 +17,9 @@ from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 from polling import telemetry
 from polling.api import headers
 from polling.api.front import NO_LIMIT, Message
-from polling.api.lane import MAX_HEAD, Head, Lane
+from polling.api.heads import MAX_HEAD
+from polling.api.lane import Head, Lane
+from polling.api.reading_lane import Reading, ReadingLane
 from polling.api.services import Services
 from polling.api.stream import BUFFER, CHUNK, DoorStream, MalformedRequest
 
@@ -81,6 +83,7 @@ class Door:
         self._services = services
         self._make_message = make_message
         self.lane = Lane(services)
+        self.reading_lane = ReadingLane(services)
         self._streams: set[DoorStream] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self._listening: socket.socket | None = None
@@ -161,7 +164,8 @@ class Door:
     async def _serve(self, stream: DoorStream, context: Context) -> None:
         loop = asyncio.get_running_loop()
         stream.set_nodelay(True)
-        said, head = b"", None
+        said: bytes = b""
+        head: Head | Reading | None = None
         while True:
             stream.idle_since = loop.time()
             data = await stream.read_bytes(BUFFER, partial=True)
@@ -174,7 +178,8 @@ class Door:
                 data += await stream.read_bytes(BUFFER, partial=True)
                 first, blank, rest = data.partition(b"\r\n\r\n")
             if blank and first != said and len(first) <= MAX_HEAD:
-                said, head = first, self.lane.read_head(first, context.remote_ip)
+                said = first
+                head = self.lane.read_head(first, context.remote_ip) or self.reading_lane.read_head(first)
             if blank and first == said and head is not None:
                 while len(rest) < head.length:
                     rest += await stream.read_bytes(BUFFER, partial=True)
@@ -202,12 +207,15 @@ class Door:
                     read += len(await stream.read_bytes(BUFFER, partial=True))
         stream.close()
 
-    async def _by_lane(self, stream: DoorStream, head: Head, rest: bytes) -> bool:
-        """Whether the lane has answered. What lies behind the body is put back."""
+    async def _by_lane(self, stream: DoorStream, head: Head | Reading, rest: bytes) -> bool:
+        """Whether a lane has answered. What lies behind the body is put back."""
         stream.idle_since = None
         self._services.under_way.add(stream)
         try:
-            answer = await self.lane.answer(head, rest[: head.length])
+            if isinstance(head, Reading):
+                answer = await self.reading_lane.answer(head)
+            else:
+                answer = await self.lane.answer(head, rest[: head.length])
         finally:
             self._services.under_way.discard(stream)
         if answer is None:

@@ -107,6 +107,7 @@ class Duties:
             self._watchdog.hear()
             await asyncio.sleep(RETRY)
             self._door.lane.flush()
+            self._door.reading_lane.flush()
             self._door.close_idle()
             metrics.known_polls.set(len(self._services.book))
 

@@ -19,6 +19,7 @@ from tornado.httputil import format_timestamp
 
 from polling.api import headers
 from polling.api.answers import Vote, encode
+from polling.api.heads import FIELDS, plain_fields
 from polling.api.services import Services
 from polling.api.voters import new_voter, signed_cookie, voter_in
 from polling.casting import Cast
@@ -28,14 +29,9 @@ from polling.core.origins import is_foreign
 from polling.core.votes import CastVote
 from polling.telemetry import metrics
 
-MAX_HEAD = 8 * 1024
 MAX_BODY = 4 * 1024
 
-# RFC 9112: a field name is a token, and no line begins with a blank. What deviates is Tornado's to judge.
-_HEAD = re.compile(
-    rb"POST /api/polls/([0-9a-z]{1,40})/vote HTTP/1\.1(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*)+"
-)
-_HOST = re.compile(r"[A-Za-z0-9.\-_\[\]:]+")
+_HEAD = re.compile(rb"POST /api/polls/([0-9a-z]{1,40})/vote HTTP/1\.1" + FIELDS)
 _PLAIN_TYPES = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
 _ASKS_FOR_MORE = frozenset({"authorization", "content-encoding", "expect", "prefer", "transfer-encoding", "upgrade"})
 
@@ -64,7 +60,7 @@ class Lane:
         self._book = services.book
         self._casting = services.casting
         self._limits = services.limits
-        self._cors = bool(services.settings.allowed_origins)
+        self._refused = _ASKS_FOR_MORE | ({"origin"} if services.settings.allowed_origins else set())
         self._prepared = b""
         self._prepared_until = 0.0
         self.accepted = 0
@@ -78,20 +74,11 @@ class Lane:
         key = self._services.cookie_secret
         if found is None or key is None:
             return None
-        fields: dict[str, str] = {}
-        for line in head.decode("latin-1").split("\r\n")[1:]:
-            name, _, value = line.partition(":")
-            name = name.lower()
-            if name in fields or name in _ASKS_FOR_MORE or (self._cors and name == "origin"):
-                return None
-            fields[name] = value.strip(" \t")
+        fields = plain_fields(head, self._refused)
+        if fields is None:
+            return None
         length = fields.get("content-length", "")
-        if (
-            not _HOST.fullmatch(fields.get("host", ""))
-            or fields.get("content-type", "").lower() not in _PLAIN_TYPES
-            or fields.get("connection", "keep-alive").lower() != "keep-alive"
-            or not (length.isascii() and length.isdecimal() and len(length) <= 5 and 0 < int(length) <= MAX_BODY)
-        ):
+        if fields.get("content-type", "").lower() not in _PLAIN_TYPES or not _is_length(length):
             return None
         idempotency_key = fields.get("idempotency-key")
         if idempotency_key is not None and not (idempotency_key.isascii() and key_flaw(idempotency_key) is None):
@@ -183,3 +170,7 @@ class Lane:
             text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
             self._prepared = f"HTTP/1.1 202 Accepted\r\n{text}".encode()
         return self._prepared
+
+
+def _is_length(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) <= MAX_BODY

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import cast, get_args
 
 from polling.api.answers import CreatedPoll, PollAnswer, PollList, created_poll, poll_answer
 from polling.api.base import Handler
 from polling.api.body import JsonBody
+from polling.api.etags import matches
 from polling.api.routes import ADMIN, POLL_ID, Operation, Parameter, Route
 from polling.core.errors import (
     BadRequest,
@@ -58,7 +58,7 @@ class PollHandler(Handler):
         etag = f'"{results.revision}"'
         self.set_header("ETag", etag)
         self.set_header("Cache-Control", "no-cache")
-        if results.settled and _matches(self.request.headers.get("If-None-Match"), etag):
+        if results.settled and matches(self.request.headers.get("If-None-Match"), etag):
             self.set_status(304)
             self.clear_header("Content-Type")
             self.finish()
@@ -107,13 +107,6 @@ async def _changed(handler: Handler, poll_id: str, poll: Poll | None = None) -> 
     if poll is not None:
         services.book.put(poll)
         await services.live.remember_poll(poll)
-
-
-def _matches(header: str | None, etag: str) -> bool:
-    """RFC 9110, section 13.1.2: the weak comparison."""
-    if header is None:
-        return False
-    return header.strip() == "*" or etag in re.findall(r'"[^"]*"', header)
 
 
 _EXAMPLE = {"question": "What is your favorite programming language?", "options": ["JavaScript", "Python", "Java"]}
