@@ -13,7 +13,7 @@ import subprocess
 import time
 from typing import Any
 
-from bench.children import helper
+from bench.children import ask, helper
 from bench.report import Figure, Part
 from bench.system import BenchError, System, wait_until
 from polling.core.polls import Results
@@ -90,7 +90,7 @@ def _frame(system: System, poll_id: str, results: Results) -> bytes:
 
 
 def _send_bare(sending: subprocess.Popen[str], seconds: float, frame: bytes) -> dict[str, float]:
-    answer = _ask(sending, f"{seconds} {_STEP} {frame.hex()}").split()
+    answer = ask(sending, f"{seconds} {_STEP} {frame.hex()}").split()
     return _run(int(answer[0]), float(answer[1]), int(answer[0]))
 
 
@@ -106,15 +106,4 @@ def _run(delivered: int, cpu_seconds: float, sent: int) -> dict[str, float]:
 
 
 def _say(receivers: subprocess.Popen[str]) -> int:
-    return int(_ask(receivers, ""))
-
-
-def _ask(process: subprocess.Popen[str], line: str) -> str:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(line + "\n")
-    process.stdin.flush()
-    answer = process.stdout.readline()
-    if not answer:
-        raise BenchError("a helper process ended")
-    return answer
+    return int(ask(receivers, ""))
