@@ -14,10 +14,13 @@ from bench import (
     hostile,
     http_accept,
     latency,
+    leaderboard,
     log_to_counted,
     reading,
     recounting,
     socket_votes,
+    stored,
+    weight,
 )
 from bench.report import Part
 
@@ -56,9 +59,14 @@ PARTS: dict[str, Callable[[Sizes], Part]] = {
     "batch": lambda s: batches.measure(seconds=s.pick(4, 1), rounds=s.rounds),
     "read": lambda s: reading.measure(seconds=s.pick(5, 1), rounds=s.rounds),
     "log": lambda s: log_to_counted.measure(votes=s.votes),
+    "log-hmac": lambda s: log_to_counted.measure(votes=s.votes, changing=True),
+    "stored": lambda s: stored.measure(votes=s.votes, stored=s.stored, changing=False),
+    "stored-hmac": lambda s: stored.measure(votes=s.votes, stored=s.stored, changing=True),
     "latency": lambda s: latency.measure(rate=500, seconds=s.pick(20, 4)),
     "fan-out": lambda s: fan_out.measure(sockets=s.sockets[0], seconds=s.pick(5, 2)),
+    "leaderboard": lambda s: leaderboard.measure(polls=s.pick(250_000, 10_000)),
     "recount": lambda s: recounting.measure(votes=s.votes // 2),
+    "bytes": lambda s: weight.measure(votes=s.votes // 4),
     "backpressure": lambda s: backpressure.measure(seconds=s.pick(60, 5)),
     "hostile": lambda s: hostile.measure(seconds=s.pick(4, 2), rounds=s.rounds),
 }
