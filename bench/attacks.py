@@ -132,7 +132,7 @@ class Attack(NamedTuple):
     """So many at once, each of which begins again when it ends or is hung up on."""
 
     words: str
-    count: int
+    tasks: int
     run: Callable[[Target, int], Awaitable[None]]
 
 
@@ -160,7 +160,7 @@ async def _attack(attack: Attack, target: Target) -> None:
                 await attack.run(target, number)
             await asyncio.sleep(0.2)
 
-    tasks = [asyncio.create_task(again(number)) for number in range(attack.count)]
+    tasks = [asyncio.create_task(again(number)) for number in range(attack.tasks)]
     print("attacking", flush=True)
     await asyncio.to_thread(sys.stdin.read)
     for task in tasks:

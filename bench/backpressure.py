@@ -11,8 +11,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bench.http_accept import ensure_wrk, run_wrk
-from bench.log_to_counted import OPTIONS
+from bench import wrk
+from bench.http_accept import OPTIONS
 from bench.report import Figure, Part
 from bench.system import BenchError, System
 
@@ -24,18 +24,18 @@ WARM = 0.2
 
 def measure(*, seconds: float) -> Part:
     """So many seconds of votes by HTTP, without a worker."""
-    wrk = ensure_wrk()
+    program = wrk.ensure()
     with System() as system:
         system.start("api", "bridge", "worker", "beat")
         poll = system.create_poll("Is anybody counting?", OPTIONS)
-        run_wrk(wrk, system.address, poll, min(5.0, seconds / 4))
+        wrk.vote(program, system.address, poll, min(5.0, seconds / 4))
         system.wait_until_counted()
         already = _total(system, poll)
         system.stop("worker")
         samples = []
         with ThreadPoolExecutor(1) as pool:
             began = time.monotonic()
-            load = pool.submit(run_wrk, wrk, system.address, poll, seconds)
+            load = pool.submit(wrk.vote, program, system.address, poll, seconds)
             while not load.done():
                 samples.append(_look(system, began))
                 time.sleep(seconds / _LOOKS)

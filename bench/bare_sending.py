@@ -7,6 +7,7 @@ frames were sent and the CPU seconds that this took.
 
 from __future__ import annotations
 
+import resource
 import socket
 import sys
 import time
@@ -14,6 +15,8 @@ import time
 
 def main(port: int, sockets: int) -> None:
     """Accepts first, and then sends."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     listening = socket.create_server(("127.0.0.1", port), backlog=1024)
     print("ready", flush=True)
     connected = []

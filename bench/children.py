@@ -37,3 +37,22 @@ def helper(module: str, words: Sequence[object]) -> Iterator[subprocess.Popen[st
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def ask(process: subprocess.Popen[str], line: str) -> str:
+    """What a helper says to a line.
+
+    Raises:
+        BenchError: it ended.
+    """
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+    except BrokenPipeError:
+        answer = ""
+    if not answer:
+        raise BenchError("a helper process ended; what it says of that is above")
+    return answer

@@ -1,8 +1,8 @@
 """Measuring: one poll that changes to many sockets of one API process, in frames for each second of its CPU.
 
-New results are published as a worker does, each step of the hub's pace, so that every one of them is a frame to every
-socket. The process's whole CPU counts: Redis's messages, building the frame, sending it. Beside it a bare loop of
-`send()` with a frame that is ready, at the same pace. Taken in turns.
+New results are published as a worker does, each step of the hub's pace or more slowly, so that every one of them is a
+frame to every socket. The process's whole CPU counts: Redis's messages, building the frame, sending it. Beside it a
+bare loop of `send()` with a frame that is ready, at the same pace. Taken in turns.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import json
 import statistics
 import subprocess
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from bench.children import helper
-from bench.report import Figure, Part
+from bench.children import ask, helper
+from bench.report import Figure, Goal, Part
 from bench.system import BenchError, System, wait_until
 from polling.core.polls import Results
 from polling.live import LivePublisher
@@ -23,60 +25,100 @@ from websocket import frames
 from websocket.pace import STEP
 
 ROUNDS = 2
-_STEP = 1.2 * STEP
-"""A little longer than the hub's own, so that it conflates nothing."""
+OPTIONS = ("JavaScript", "Python", "Java")
+_PER_PROCESS = 2500
+"""Sockets of one reading process."""
+
+_MOST_A_SECOND = 40_000
+"""Frames that the readers have to take together; more, and the sockets' buffers fill."""
+
+_GOAL = Goal(ratio=0.7, value=186_000)
+
+Readers = Sequence[subprocess.Popen[str]]
 
 
-def measure(*, sockets: int, seconds: float) -> Part:
-    """Each measurement takes `seconds`; there are four."""
+def measure(*, sockets: Sequence[int], seconds: float) -> Part:
+    """For each of these numbers of sockets four measurements of `seconds`."""
+    runs = {many: _beside(many, seconds) for many in sockets}
+    figures = [
+        Figure(f"to {many:,} sockets", _median(hub), "frames/CPU s", _median(bare), "a bare send() loop", _GOAL)
+        for many, (hub, bare) in runs.items()
+    ]
+    raw = {str(many): {"hub": hub, "bare": bare, "step": step_for(many)} for many, (hub, bare) in runs.items()}
+    return Part("fan-out: one poll, one API process", figures, raw)
+
+
+def step_for(sockets: int) -> float:
+    """Seconds between two frames to each: a little longer than the hub's own, so that it conflates nothing."""
+    return max(1.2 * STEP, sockets / _MOST_A_SECOND)
+
+
+@contextmanager
+def readers(host: str, port: int, path: str, sockets: int) -> Iterator[Readers]:
+    """So many sockets, in as many processes as that takes."""
+    shares = [min(_PER_PROCESS, sockets - start) for start in range(0, sockets, _PER_PROCESS)]
+    with ExitStack() as stack:
+        yield [stack.enter_context(helper("receivers", [host, port, path, share])) for share in shares]
+
+
+def received(watching: Readers) -> int:
+    """Frames with results that have come to all of them by now."""
+    return sum(int(ask(process, "")) for process in watching)
+
+
+class Pusher:
+    """Publishes ever newer results of one poll, as a worker does."""
+
+    def __init__(self, system: System, poll_id: str) -> None:
+        self._system = system
+        self._poll_id = poll_id
+        self._publisher = LivePublisher(system.settings.redis_url)
+        self._revision = 0
+
+    def push(self, watching: Readers, sockets: int, seconds: float) -> dict[str, float]:
+        """What came of it: frames that arrived, and the CPU that the API took."""
+        before, used = received(watching), self._system.cpu_seconds()["api"]
+        step, begun, turns = step_for(sockets), time.monotonic(), 0
+        while (due := turns * step) < seconds:
+            time.sleep(max(0.0, begun + due - time.monotonic()))
+            turns += 1
+            self._revision += 1
+            self._publisher.results([self.results()])
+        _await_frames(watching, before + turns * sockets)
+        return _run(received(watching) - before, self._system.cpu_seconds()["api"] - used, turns * sockets)
+
+    def results(self) -> Results:
+        """The newest."""
+        return Results(self._poll_id, self._revision, (123_456 + self._revision, 234_567, 34_567), "open", False)
+
+
+def _beside(sockets: int, seconds: float) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
     hub: list[dict[str, float]] = []
     bare: list[dict[str, float]] = []
     port = ports.any_free()
     with System() as system:
         system.start("api")
-        poll_id = system.create_poll("What is your favorite language?", ["JavaScript", "Python", "Java"])
-        publisher = LivePublisher(system.settings.redis_url)
+        poll_id = system.create_poll("What is your favorite language?", OPTIONS)
         host, api = system.address
         with (
-            helper("receivers", [host, api, f"/?poll={poll_id}", sockets]) as watching,
+            readers(host, api, f"/?poll={poll_id}", sockets) as watching,
             helper("bare_sending", [port, sockets]) as sending,
-            helper("receivers", [host, port, "/", sockets]) as reading,
+            readers(host, port, "/", sockets) as reading,
         ):
-            wait_until(lambda: _say(watching) >= sockets, "every socket has its first snapshot")
-            revision = 0
-            frame = b""
+            wait_until(lambda: received(watching) >= sockets, "every socket has its first snapshot")
+            pusher = Pusher(system, poll_id)
             for _ in range(ROUNDS):
-                before, used = _say(watching), system.cpu_seconds()["api"]
-                begun = time.monotonic()
-                first = revision
-                while (due := (revision - first) * _STEP) < seconds:
-                    time.sleep(max(0.0, begun + due - time.monotonic()))
-                    revision += 1
-                    results = Results(poll_id, revision, (123_456 + revision, 234_567, 34_567), "open", False)
-                    publisher.results([results])
-                sent = (revision - first) * sockets
-                _await_frames(watching, before + sent)
-                hub.append(_run(_say(watching) - before, system.cpu_seconds()["api"] - used, sent))
-                frame = frame or _frame(system, poll_id, results)
-                bare.append(_send_bare(sending, seconds, frame))
+                hub.append(pusher.push(watching, sockets, seconds))
+                frame = _frame(system, poll_id, pusher.results())
+                bare.append(_send_bare(sending, seconds, step_for(sockets), frame))
             _await_frames(reading, int(sum(run["frames"] for run in bare)))
-    limit = statistics.median(run["per_cpu_second"] for run in bare)
-    figures = [
-        Figure(
-            f"to {sockets:,} sockets",
-            statistics.median(run["per_cpu_second"] for run in hub),
-            "frames/CPU s",
-            limit,
-            "a bare send() loop",
-        )
-    ]
-    return Part("fan-out: one poll, one API process", figures, {"hub": hub, "bare": bare, "step": _STEP})
+    return hub, bare
 
 
-def _await_frames(receivers: subprocess.Popen[str], wanted: int) -> None:
+def _await_frames(watching: Readers, wanted: int) -> None:
     """Frames on their way get two seconds. Fewer are no error: a busy hub may conflate."""
     deadline = time.monotonic() + 2
-    while _say(receivers) < wanted and time.monotonic() < deadline:
+    while received(watching) < wanted and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
@@ -89,32 +131,17 @@ def _frame(system: System, poll_id: str, results: Results) -> bytes:
     return frames.text(json.dumps(shown, separators=(",", ":")).encode())
 
 
-def _send_bare(sending: subprocess.Popen[str], seconds: float, frame: bytes) -> dict[str, float]:
-    answer = _ask(sending, f"{seconds} {_STEP} {frame.hex()}").split()
+def _send_bare(sending: subprocess.Popen[str], seconds: float, step: float, frame: bytes) -> dict[str, float]:
+    answer = ask(sending, f"{seconds} {step} {frame.hex()}").split()
     return _run(int(answer[0]), float(answer[1]), int(answer[0]))
 
 
 def _run(delivered: int, cpu_seconds: float, sent: int) -> dict[str, float]:
     if delivered == 0 or cpu_seconds == 0:
         raise BenchError("no frame was delivered")
-    return {
-        "frames": delivered,
-        "expected": sent,
-        "cpu_seconds": cpu_seconds,
-        "per_cpu_second": delivered / cpu_seconds,
-    }
+    per_second = delivered / cpu_seconds
+    return {"frames": delivered, "expected": sent, "cpu_seconds": cpu_seconds, "per_cpu_second": per_second}
 
 
-def _say(receivers: subprocess.Popen[str]) -> int:
-    return int(_ask(receivers, ""))
-
-
-def _ask(process: subprocess.Popen[str], line: str) -> str:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(line + "\n")
-    process.stdin.flush()
-    answer = process.stdout.readline()
-    if not answer:
-        raise BenchError("a helper process ended")
-    return answer
+def _median(runs: list[dict[str, float]]) -> float:
+    return statistics.median(run["per_cpu_second"] for run in runs)

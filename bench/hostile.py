@@ -12,9 +12,9 @@ import statistics
 import time
 from typing import Any
 
+from bench import wrk
 from bench.attacks import ATTACKS
 from bench.children import helper
-from bench.http_accept import ensure_wrk, run_wrk
 from bench.report import Figure, Part
 from bench.system import BenchError, System
 
@@ -27,14 +27,13 @@ MOST_GROWTH = 300.0
 
 def measure(*, seconds: float, rounds: int) -> Part:
     """`seconds` for each of the 2 × `rounds` measurements of each attack."""
-    wrk = ensure_wrk()
-    limits = {"RATE_LIMIT_EXEMPT": "127.0.0.1/32", "RATE_LIMIT_VOTES": "", "RATE_LIMIT_VOTER": ""}
+    program = wrk.ensure()
     raw: dict[str, Any] = {}
     figures: list[Figure] = []
-    with System(**limits) as system:
+    with System(RATE_LIMIT_EXEMPT="127.0.0.1/32", RATE_LIMIT_VOTES="", RATE_LIMIT_VOTER="") as system:
         system.start("api", "bridge", "worker", "beat")
         poll = system.create_poll("What is your favorite language?", ["JavaScript", "Python", "Java", "Rust"])
-        run_wrk(wrk, system.address, poll, seconds)  # plans, caches, Java's compiler: not measured
+        wrk.vote(program, system.address, poll, seconds)  # plans, caches, Java's compiler: not measured
         system.wait_until_counted()
         start = system.megabytes("api")
         for name in ATTACKS:
@@ -42,13 +41,13 @@ def measure(*, seconds: float, rounds: int) -> Part:
             beside: list[dict[str, Any]] = []
             spent: list[float] = []
             for _ in range(rounds):
-                alone.append(_users(wrk, system, poll, seconds))
+                alone.append(_users(program, system, poll, seconds))
                 with helper("attacks", [name, system.address[1], poll]) as attacker:
                     time.sleep(SETTLE)
                     before = system.cpu_seconds()["api"]
                     time.sleep(seconds)
                     spent.append((system.cpu_seconds()["api"] - before) / seconds)
-                    beside.append(_users(wrk, system, poll, seconds))
+                    beside.append(_users(program, system, poll, seconds))
                     if attacker.poll() is not None:
                         raise BenchError(f"the attack {name} ended with {attacker.returncode}")
             pairs = list(zip(beside, alone, strict=True))
@@ -66,7 +65,7 @@ def measure(*, seconds: float, rounds: int) -> Part:
     return Part("Hostile: one API process, users who vote, and an attacker of another address", figures, raw)
 
 
-def _users(wrk: str, system: System, poll: str, seconds: float) -> dict[str, Any]:
-    result = run_wrk(wrk, system.address, poll, seconds)
+def _users(program: str, system: System, poll: str, seconds: float) -> dict[str, Any]:
+    result = wrk.vote(program, system.address, poll, seconds)
     system.wait_until_counted()
     return result

@@ -7,10 +7,13 @@ on standard input, how many frames with results have come by then; ends with its
 from __future__ import annotations
 
 import asyncio
+import resource
 import sys
 from typing import cast
 
 import uvloop
+
+from bench import wire
 
 RESULTS = b'"type":"results"'
 _AT_ONCE = 50
@@ -21,23 +24,29 @@ class Receiver(asyncio.Protocol):
     """One socket. Frames arrive whole on the loopback; one that does not would be missed, not counted twice."""
 
     frames = 0
+    lost = 0
 
     def __init__(self, request: bytes) -> None:
         self._request = request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast(asyncio.Transport, transport).write(self._request)
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         Receiver.frames += data.count(RESULTS)
+        if wire.PING in data:
+            self._transport.write(wire.PONG)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        Receiver.lost += 1
 
 
 async def main(host: str, port: int, path: str, sockets: int) -> None:
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     loop = asyncio.get_running_loop()
-    request = (
-        f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    ).encode()
+    request = wire.request(host, port, path)
     transports: list[asyncio.BaseTransport] = []
     for start in range(0, sockets, _AT_ONCE):
         connecting = [
@@ -47,6 +56,8 @@ async def main(host: str, port: int, path: str, sockets: int) -> None:
     await asyncio.sleep(_SETTLE)
     print("ready", flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
+        if Receiver.lost:
+            sys.exit(f"{Receiver.lost} sockets were closed")
         print(Receiver.frames, flush=True)
     for transport in transports:
         transport.close()

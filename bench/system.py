@@ -16,6 +16,7 @@ from types import TracebackType
 
 import psycopg
 
+from bench import usage
 from polling import settings
 from polling.local import ports
 from polling.local.addresses import HOST, environment
@@ -41,8 +42,6 @@ LIMITS = {
 """The limits are on, for loopback too, and never reached: what is measured is what a limited address gets."""
 
 STOP_LIMIT = 15.0
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGESIZE")
 
 
 class BenchError(Exception):
@@ -56,7 +55,8 @@ class System:
     `variables` are more settings.
     """
 
-    def __init__(self, **variables: str) -> None:
+    def __init__(self, api_processes: int = 1, **variables: str) -> None:
+        self._api_processes = api_processes
         self._variables = variables
         self._stack = ExitStack()
         self._processes: dict[str, Process] = {}
@@ -100,8 +100,12 @@ class System:
 
     def start(self, *parts: str) -> None:
         """Starts `api`, `bridge`, `worker` or `beat`, and waits until they are ready."""
+        options = {
+            "api": ("--processes", str(self._api_processes)),
+            "worker": ("--concurrency", str(WORKER_PROCESSES)),
+        }
         for name in parts:
-            words = ("--concurrency", str(WORKER_PROCESSES)) if name == "worker" else ()
+            words = options.get(name, ())
             process = Process(name, self._guard, self._folder / "log" / f"{name}.log")
             own = {} if name == "api" else {"METRICS_PORT": str(self._port(name))}
             process.spawn((*POLLING, name, *words), self.environment | own, ROOT)
@@ -157,39 +161,32 @@ class System:
 
     def megabytes(self, name: str) -> float:
         """What a part's process has in memory now."""
-        status = Path(f"/proc/{self._processes[name].pid}/status").read_text(encoding="utf-8")
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+        return usage.megabytes(self._processes[name].pid or 0)
 
     def cpu_seconds(self) -> dict[str, float]:
         """CPU used so far by each part and server, with all their children."""
-        # Its own, and that of its children that have ended.
-        return self._by_role(lambda fields: sum(map(int, fields[11:15])) / _TICKS)
+        return usage.cpu_seconds(self._roots())
 
     def memory(self) -> dict[str, float]:
         """Bytes in memory of each part and server, with all their children; what they share counts for each."""
-        return self._by_role(lambda fields: int(fields[21]) * _PAGE)
+        return usage.memory(self._roots())
 
-    def _by_role(self, measure: Callable[[list[str]], float]) -> dict[str, float]:
-        """The sum over each role's processes of what `measure` makes of /proc/PID/stat, from its third field on."""
-        children: dict[int, list[int]] = {}
-        used: dict[int, float] = {}
-        for path in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            pid = int(path.parent.name)
-            children.setdefault(int(fields[1]), []).append(pid)
-            used[pid] = measure(fields)
+    def own_memory(self) -> dict[str, float]:
+        """Megabytes that each single process has for itself alone."""
+        return usage.own_memory(self._roots())
+
+    def _roots(self) -> dict[str, int]:
         roots = {name: process.pid for name, process in self._processes.items()}
         roots |= {server.name: server.pid for server in self.servers.all}
-        return {name: _sum_of(pid, children, used) for name, pid in roots.items() if pid is not None}
+        return {name: pid for name, pid in roots.items() if pid is not None}
 
     def _is_ready(self, name: str) -> bool:
         process = self._processes[name]
         if not process.alive():
             raise BenchError(f"{name} ended with {process.exit_code}: {process.last_words()}")
-        return is_ready(HOST, self._ports[name])
+        # Several share one port: it answers before all of them are there, and the load would go to the first alone.
+        wanted = self._api_processes if name == "api" else 1
+        return is_ready(HOST, self._ports[name]) and usage.listening(self._ports[name]) >= wanted
 
     def _run(self, words: Sequence[str]) -> None:
         done = subprocess.run(
@@ -231,7 +228,3 @@ def wait_until(condition: Callable[[], bool], what: str, limit: float = STEP_LIM
 def difference(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     """What was used between two looks, by role."""
     return {name: seconds - before.get(name, 0.0) for name, seconds in after.items()}
-
-
-def _sum_of(pid: int, children: dict[int, list[int]], used: dict[int, float]) -> float:
-    return used.get(pid, 0.0) + sum(_sum_of(child, children, used) for child in children.get(pid, ()))

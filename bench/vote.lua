@@ -1,4 +1,7 @@
--- Measuring: votes for wrk, over four options in turn, and a last line of JSON with what came of them.
+-- Measuring: votes for wrk, over four options in turn.
+
+package.path = debug.getinfo(1, "S").source:match("@?(.*/)") .. "?.lua;" .. package.path
+require("done")
 
 local options = { "JavaScript", "Python", "Java", "Rust" }
 local requests = {}
@@ -13,13 +16,4 @@ end
 function request()
   turn = turn % #requests + 1
   return requests[turn]
-end
-
-function done(summary, latency, _)
-  local errors = summary.errors
-  io.write(string.format(
-    '{"requests":%d,"microseconds":%d,"p50":%d,"p99":%d,"max":%d,"bad_status":%d,"broken":%d}\n',
-    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), latency.max,
-    errors.status, errors.connect + errors.read + errors.write + errors.timeout
-  ))
 end
