@@ -102,7 +102,7 @@ async def _at(system: System, rate: float, seconds: float) -> tuple[Delays, dict
         if isinstance(error, Exception):
             raise error
     accepted = {base64.urlsafe_b64decode(vote_id)[:16]: at for vote_id, at in run.pop("accepted")}
-    delays = delays_of(accepted, await asyncio.to_thread(_places, system, poll), watch)
+    delays = delays_of(accepted, await asyncio.to_thread(_places, system, poll), watch.notes, watch.frames)
     return delays, {**run, "batches": len(watch.notes), "frames": len(watch.frames)}
 
 

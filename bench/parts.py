@@ -44,7 +44,7 @@ class Sizes:
     @classmethod
     def quick(cls) -> Sizes:
         """Seconds for each part."""
-        return cls(votes=100_000, stored=200_000, minutes=0.2, seconds=2, rounds=1, sockets=(200,), small=True)
+        return cls(votes=100_000, stored=200_000, minutes=0.5, seconds=2, rounds=1, sockets=(200,), small=True)
 
     def pick(self, usual: Any, small: Any) -> Any:
         """What a part measures, and in its place what it measures to show that it works."""
@@ -55,6 +55,9 @@ def processors() -> int:
     """That this process may use."""
     return len(os.sched_getaffinity(0))
 
+
+_BACKPRESSURE = 0.1
+"""Of the soak's time."""
 
 _USUAL_GROWTH = growth.Sizes(
     voters=(16, 32, 64, 128, 256, 512),
@@ -86,7 +89,7 @@ PARTS: dict[str, Callable[[Sizes], Part]] = {
     "start": lambda s: starting.measure(rounds=s.pick(3, 1)),
     "bytes": lambda s: weight.measure(votes=s.votes // 4),
     "growth": lambda s: growth.measure(s.pick(_USUAL_GROWTH, _SMALL_GROWTH)),
-    "soak": lambda s: soak.measure(minutes=s.minutes, search=s.pick(6, 2)),
-    "backpressure": lambda s: backpressure.measure(seconds=s.pick(60, 5)),
+    "soak": lambda s: soak.measure(minutes=s.pick(s.minutes, 0.2), search=s.pick(6, 2)),
+    "backpressure": lambda s: backpressure.measure(seconds=s.minutes * 60 * _BACKPRESSURE),
     "hostile": lambda s: hostile.measure(seconds=s.pick(4, 2), rounds=s.rounds),
 }

@@ -17,6 +17,12 @@ from tornado.websocket import websocket_connect
 from bench.system import BenchError, System
 from polling.core.votes import COUNTED_CHANNEL, Covered, read_note
 
+Note = tuple[float, list[Covered]]
+"""When a notification was heard, and the ranges that it names."""
+
+Shown = tuple[float, int]
+"""When a frame came, and the votes in it."""
+
 
 class Watch:
     """What was heard: notifications as (seconds, ranges), frames as (seconds, total votes), both in order."""
@@ -24,8 +30,8 @@ class Watch:
     def __init__(self, system: System, poll: str) -> None:
         self._system = system
         self._poll = poll
-        self.notes: list[tuple[float, list[Covered]]] = []
-        self.frames: list[tuple[float, int]] = []
+        self.notes: list[Note] = []
+        self.frames: list[Shown] = []
 
     async def listen(self, ready: asyncio.Event) -> None:
         """Hears the notifications, until it is cancelled."""
@@ -54,34 +60,35 @@ class Delays(NamedTuple):
     shown: list[float]
 
 
-def delays_of(accepted: dict[bytes, float], places: dict[bytes, tuple[int, int, int]], watch: Watch) -> Delays:
-    """When each accepted vote was heard of and shown. `places` has all of the poll's ballots, others' too.
+def delays_of(
+    accepted: dict[bytes, float], places: dict[bytes, tuple[int, int, int]], notes: list[Note], frames: list[Shown]
+) -> Delays:
+    """When each accepted vote was heard of and shown. `places` has all of the poll's ballots, others' too; notes and
+    frames are in the order in which they came.
 
     Raises:
         BenchError: a vote has no ballot, or nothing was heard of it.
     """
     if any(ballot not in places for ballot in accepted):
         raise BenchError(f"{len(accepted)} votes were accepted, and not all of them have ballots")
-    if any(not ranges for _, ranges in watch.notes):
+    if any(not ranges for _, ranges in notes):
         raise BenchError("a notification did not name its ranges")
-    heard = _Heard(watch.notes)
+    heard = _Heard(notes)
     note_of = {ballot: heard.of(*place) for ballot, place in places.items()}
-    sizes = [0] * len(watch.notes)
+    sizes = [0] * len(notes)
     for number in note_of.values():
         sizes[number] += 1
     totals = list(accumulate(sizes))
-    shown_totals = [total for _, total in watch.frames]
-    counted = [watch.notes[note_of[ballot]][0] - at for ballot, at in accepted.items()]
-    shown = [
-        watch.frames[bisect_left(shown_totals, totals[note_of[ballot]])][0] - at for ballot, at in accepted.items()
-    ]
+    shown_totals = [total for _, total in frames]
+    counted = [notes[note_of[ballot]][0] - at for ballot, at in accepted.items()]
+    shown = [frames[bisect_left(shown_totals, totals[note_of[ballot]])][0] - at for ballot, at in accepted.items()]
     return Delays(counted, shown)
 
 
 class _Heard:
     """Which notification was the first to cover a place."""
 
-    def __init__(self, notes: list[tuple[float, list[Covered]]]) -> None:
+    def __init__(self, notes: list[Note]) -> None:
         self._ranges: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         for number, (_, ranges) in enumerate(notes):
             for one in ranges:
