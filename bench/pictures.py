@@ -28,15 +28,15 @@ _ROW = 22
 def limits(results: Results) -> str | None:
     """A bar for each figure that must come close to its limit, as a part of it, and a mark where it must reach."""
     rows = [
-        (part["name"].partition(":")[0] + ": " + figure["name"], figure)
-        for part in results.parts.values()
+        (f"{key}: {figure['name']}", figure)
+        for key, part in results.parts.items()
         for figure in part["figures"]
         if figure["goal"] and figure["goal"]["ratio"] is not None and figure["ratio"] is not None
         if not figure["goal"]["most"]
     ]
     if not rows:
         return None
-    left, top = 430.0, 60.0
+    left, top = 330.0, 60.0
     scale = (WIDTH - left - 90) / _MOST_RATIO
     pieces = [drawing.rule(left + scale, top - 12, left + scale, top + _ROW * len(rows), SOFT)]
     pieces += [drawing.text(left + scale, top - 16, "the limit", fill=SOFT, anchor="middle")]
@@ -48,7 +48,8 @@ def limits(results: Results) -> str | None:
         pieces += [drawing.text(left - 8, y + 12, name, anchor="end")]
         pieces += [drawing.bar(left, y + 2, scale * min(ratio, _MOST_RATIO), 13, fill, words)]
         pieces += [drawing.rule(left + scale * must, y - 1, left + scale * must, y + 18, INK)]
-        pieces += [drawing.text(left + scale * min(ratio, _MOST_RATIO) + 6, y + 12, f"{ratio:.2f}", fill=SOFT)]
+        beside = max(min(ratio, _MOST_RATIO), must)
+        pieces += [drawing.text(left + scale * beside + 6, y + 12, f"{ratio:.2f}", fill=SOFT)]
     title = "Measured, as a part of the limit in the same run (black: what it must reach)"
     return drawing.document(title, top + _ROW * len(rows) + 20, pieces)
 
