@@ -24,7 +24,13 @@ from polling.local.errors import LocalError
 @click.option("--only", type=click.Choice(list(PARTS)), multiple=True, help="This part; may be given several times.")
 @click.option("--votes", type=click.IntRange(10_000), default=2_000_000, show_default=True, help="For the log's parts.")
 @click.option("--stored", type=click.IntRange(10_000), default=20_000_000, show_default=True, help="Ballots, likewise.")
-@click.option("--minutes", type=click.FloatRange(0.1, 60), default=10, show_default=True, help="For the soak.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0.1, 60),
+    default=10,
+    show_default=True,
+    help="Of the soak; a tenth for backpressure.",
+)
 @click.option("--quick", is_flag=True, help="Small sizes: shows that it works, the figures mean little.")
 def main(only: tuple[str, ...], votes: int, stored: int, minutes: float, quick: bool) -> None:
     """Measure the system on this machine. Takes some 40 minutes, and wants the machine to itself.

@@ -32,7 +32,13 @@ _PER_PROCESS = 2500
 _MOST_A_SECOND = 40_000
 """Frames that the readers have to take together; more, and the sockets' buffers fill."""
 
-_GOAL = Goal(ratio=0.7, value=186_000)
+_STALL = 3.0
+"""Seconds without a frame after which no more are waited for."""
+
+_OTHERS = 186_000
+"""Frames a CPU second of Centrifugo 6 on such a machine: to be reached where a bare loop leaves room for it."""
+
+_ROOM = 0.9
 
 Readers = Sequence[subprocess.Popen[str]]
 
@@ -41,7 +47,14 @@ def measure(*, sockets: Sequence[int], seconds: float) -> Part:
     """For each of these numbers of sockets four measurements of `seconds`."""
     runs = {many: _beside(many, seconds) for many in sockets}
     figures = [
-        Figure(f"to {many:,} sockets", _median(hub), "frames/CPU s", _median(bare), "a bare send() loop", _GOAL)
+        Figure(
+            f"to {many:,} sockets",
+            _median(hub),
+            "frames/CPU s",
+            _median(bare),
+            "a bare send() loop",
+            _goal(_median(bare)),
+        )
         for many, (hub, bare) in runs.items()
     ]
     raw = {str(many): {"hub": hub, "bare": bare, "step": step_for(many)} for many, (hub, bare) in runs.items()}
@@ -116,10 +129,12 @@ def _beside(sockets: int, seconds: float) -> tuple[list[dict[str, float]], list[
 
 
 def _await_frames(watching: Readers, wanted: int) -> None:
-    """Frames on their way get two seconds. Fewer are no error: a busy hub may conflate."""
-    deadline = time.monotonic() + 2
-    while received(watching) < wanted and time.monotonic() < deadline:
+    """Waits for frames that are on their way, until none come any more. Fewer are no error: a busy hub may conflate."""
+    last, since = received(watching), time.monotonic()
+    while last < wanted and time.monotonic() - since < _STALL:
         time.sleep(0.05)
+        if (now := received(watching)) > last:
+            last, since = now, time.monotonic()
 
 
 def _frame(system: System, poll_id: str, results: Results) -> bytes:
@@ -138,9 +153,13 @@ def _send_bare(sending: subprocess.Popen[str], seconds: float, step: float, fram
 
 def _run(delivered: int, cpu_seconds: float, sent: int) -> dict[str, float]:
     if delivered == 0 or cpu_seconds == 0:
-        raise BenchError("no frame was delivered")
+        raise BenchError(f"{delivered} frames were delivered, in {cpu_seconds} CPU seconds: too few to measure")
     per_second = delivered / cpu_seconds
     return {"frames": delivered, "expected": sent, "cpu_seconds": cpu_seconds, "per_cpu_second": per_second}
+
+
+def _goal(limit: float) -> Goal:
+    return Goal(ratio=0.7, value=_OTHERS if _ROOM * limit >= _OTHERS else None)
 
 
 def _median(runs: list[dict[str, float]]) -> float:

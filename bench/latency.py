@@ -1,8 +1,9 @@
-"""Measuring: from accepted to counted, and to the socket, at a steady rate of votes over HTTP.
+"""Measuring: from accepted to counted, and to the socket, at steady rates of votes over HTTP.
 
 *Accepted* is when the client has the 202. *Counted* is when a connection that listens to PostgreSQL hears the
 notification whose ranges cover the vote's place in the log, which its stored ballot tells afterwards. *Socket* is when
-a WebSocket gets the frame whose total holds the vote's batch and all batches before it.
+a WebSocket gets the frame whose total holds the vote's batch and all batches before it. One rate is fixed; the other
+is a part of what wrk gets accepted in the same run.
 """
 
 from __future__ import annotations
@@ -10,134 +11,113 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import subprocess
 import time
-from bisect import bisect_left
-from itertools import accumulate
 from typing import Any
 
-import psycopg
-from tornado.websocket import websocket_connect
-
-from bench.connections import Connections
+from bench import wrk
+from bench.children import ask, helper
 from bench.floor import hear_one_by_one
-from bench.report import Figure, Part, percentile
-from bench.system import BenchError, System, wait_until
+from bench.http_accept import OPTIONS
+from bench.report import Figure, Goal, Part, percentile
+from bench.system import System, wait_until
+from bench.watching import Delays, Watch, delays_of
 from polling.core import positions
-from polling.core.votes import COUNTED_CHANNEL, Covered, read_note
 from websocket.pace import STEP
 
-OPTIONS = ("JavaScript", "Python", "Java", "Rust")
-_CONNECTIONS = 100
-_WARM_UP = 200
+SHARE = 0.8
+"""Of the accepted maximum."""
+
+CONNECTIONS = 200
+_WARM_RATE = 100
 _LISTEN_LIMIT = 60.0
+_BARE = "a bare consumer, one statement a vote, its notification"
+_GOALS = {
+    "usual": {0.5: 12, 0.99: 60},
+    "busy": {0.99: 300},
+}
+"""Milliseconds to counted, by the share of votes. The socket may be one step of the pace later."""
 
 
-class Watch:
-    """What was heard: notifications as (seconds, ranges), frames as (seconds, total votes), both in order."""
+def measure(*, rate: int, seconds: float, search: float) -> Part:
+    """`rate` votes a second for `seconds`, then a part of the maximum for as long.
 
-    def __init__(self, system: System, poll: str) -> None:
-        self._system = system
-        self._poll = poll
-        self.notes: list[tuple[float, list[Covered]]] = []
-        self.frames: list[tuple[float, int]] = []
-
-    async def listen(self, ready: asyncio.Event) -> None:
-        """Hears the notifications, until it is cancelled."""
-        url = self._system.settings.database_url
-        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-            await connection.execute(f"LISTEN {COUNTED_CHANNEL}")
-            ready.set()
-            async for notification in connection.notifies():
-                self.notes.append((time.monotonic(), read_note(notification.payload)))
-
-    async def look(self, ready: asyncio.Event) -> None:
-        """Reads the socket, until it is cancelled."""
-        host, port = self._system.address
-        socket = await websocket_connect(f"ws://{host}:{port}/?poll={self._poll}")
-        while (message := await socket.read_message()) is not None:
-            frame = json.loads(message)
-            if frame["type"] == "results":
-                self.frames.append((time.monotonic(), frame["total_votes"]))
-                ready.set()
-
-
-def measure(*, rate: int, seconds: float) -> Part:
-    """`rate` votes a second for `seconds`."""
+    `search`: seconds of looking for that.
+    """
+    program = wrk.ensure()
+    raw: dict[str, Any] = {}
+    figures: list[Figure] = []
     with System() as system:
         system.start("api", "bridge", "worker", "beat")
-        poll = system.create_poll("What is your favorite language?", OPTIONS)
-        watch = Watch(system, poll)
-        accepted, late = asyncio.run(_vote(system, poll, watch, rate, int(rate * seconds)))
-        places = _places(system, poll)
+        usual = asyncio.run(_at(system, rate, seconds))
+        most = maximum(program, system, search)
+        busy = asyncio.run(_at(system, SHARE * most, seconds))
+        poll = system.create_poll("One by one?", OPTIONS)
         system.stop("bridge")
         system.stop("worker")
         hearing = hear_one_by_one(system, poll)
-    votes = {ballot: at for ballot, at in accepted.items() if ballot in places}
-    if len(votes) != len(accepted):
-        raise BenchError(f"{len(accepted)} votes were accepted, and only {len(votes)} of them have ballots")
-    counted, shown = _delays(votes, places, watch)
-    bare = "a bare consumer, one statement a vote, its notification"
-    pace = f"the same, and half of the pace of one frame in {STEP * 1000:.0f} ms"
-    paced = [delay + share * STEP for share, delay in zip(_even(len(hearing)), sorted(hearing), strict=True)]
-    figures = [
-        _figure("accepted to counted", 0.5, counted, hearing, bare),
-        _figure("accepted to counted", 0.99, counted, hearing, bare),
-        _figure("accepted to socket", 0.5, shown, paced, pace),
-        _figure("accepted to socket", 0.99, shown, paced, pace.replace("half", "all")),
-        Figure("POST behind its schedule, p99", percentile(late, 0.99) * 1000, "ms"),
-    ]
-    raw: dict[str, Any] = {"rate": rate, "votes": len(votes), "batches": len(watch.notes), "frames": len(watch.frames)}
-    raw["counted_max_ms"], raw["socket_max_ms"] = max(counted) * 1000, max(shown) * 1000
-    return Part(f"latency at {rate} votes/s over HTTP", figures, raw)
+    for name, at, (delays, run) in (("usual", rate, usual), ("busy", SHARE * most, busy)):
+        where = f"at {at:,.0f}/s"
+        figures += _figures(where, delays, hearing, _GOALS[name])
+        figures.append(Figure(f"{where}: due to answered, p99", run["answered"]["p99"] * 1000, "ms"))
+        figures.append(Figure(f"{where}: sent behind its schedule, p99", run["late"] * 1000, "ms"))
+        raw[name] = {"rate": at, **run, "milliseconds": _spread(delays)}
+    raw["maximum"] = most
+    raw["limit_milliseconds"] = {f"p{share * 100:g}": percentile(hearing, share) * 1000 for share in _SHARES}
+    return Part(f"latency over HTTP, at {rate}/s and at {SHARE:.0%} of {most:,.0f}/s", figures, raw)
 
 
-async def _vote(
-    system: System, poll: str, watch: Watch, rate: int, votes: int
-) -> tuple[dict[bytes, float], list[float]]:
-    """When each ballot was accepted, and by how much each request was behind its schedule."""
+def maximum(program: str, system: System, seconds: float) -> float:
+    """Votes a second that wrk gets accepted, once all is warm; returns when they are counted."""
+    poll = system.create_poll("How many at most?", OPTIONS)
+    wrk.vote(program, system.address, poll, seconds / 2)
+    system.wait_until_counted()
+    rate = float(wrk.vote(program, system.address, poll, seconds)["rate"])
+    system.wait_until_counted()
+    return rate
+
+
+_SHOWN = (0.5, 0.99)
+_SHARES = (0.1, 0.5, 0.9, 0.95, 0.99, 0.999)
+
+
+async def _at(system: System, rate: float, seconds: float) -> tuple[Delays, dict[str, Any]]:
+    """The delays of votes to a poll of their own, and what their sender said."""
+    poll = await asyncio.to_thread(system.create_poll, "What is your favorite language?", OPTIONS)
+    watch = Watch(system, poll)
     listening, looking = asyncio.Event(), asyncio.Event()
     watching = [asyncio.create_task(watch.listen(listening)), asyncio.create_task(watch.look(looking))]
-    accepted: dict[bytes, float] = {}
-    late: list[float] = []
-    async with Connections(system.address, f"/api/polls/{poll}/vote", _CONNECTIONS) as connections:
-
-        async def cast(number: int, due: float) -> None:
-            body = json.dumps({"option": OPTIONS[number % len(OPTIONS)]}).encode()
-            late.append(max(0.0, time.monotonic() - due))
-            answer = await connections.post(body)
-            accepted[base64.urlsafe_b64decode(answer["vote_id"])[:16]] = time.monotonic()
-
-        try:
-            async with asyncio.timeout(_LISTEN_LIMIT):
-                await asyncio.gather(listening.wait(), looking.wait())
-            for _ in range(_WARM_UP):
-                await cast(0, time.monotonic())
-            await asyncio.sleep(2)
-            accepted.clear()
-            late.clear()
-            async with asyncio.timeout(10 * votes / rate + _LISTEN_LIMIT), asyncio.TaskGroup() as casting:
-                begun = time.monotonic()
-                for number in range(votes):
-                    due = begun + number / rate
-                    await asyncio.sleep(max(0.0, due - time.monotonic()))
-                    casting.create_task(cast(number, due))
-            await asyncio.to_thread(system.wait_until_counted)
-            await _last_frame(watch, votes + _WARM_UP)
-        finally:
-            for task in watching:
-                task.cancel()
-            ended = await asyncio.gather(*watching, return_exceptions=True)
+    try:
+        async with asyncio.timeout(_LISTEN_LIMIT):
+            await asyncio.gather(listening.wait(), looking.wait())
+        run, warm = await asyncio.to_thread(_send, system, poll, rate, seconds)
+        await asyncio.to_thread(system.wait_until_counted)
+        total = run["votes"] + warm
+        await asyncio.to_thread(wait_until, lambda: watch.frames[-1][1] >= total, f"the frame with {total} votes")
+    finally:
+        for task in watching:
+            task.cancel()
+        ended = await asyncio.gather(*watching, return_exceptions=True)
     for error in ended:
         if isinstance(error, Exception):
             raise error
-    return accepted, late
+    accepted = {base64.urlsafe_b64decode(vote_id)[:16]: at for vote_id, at in run.pop("accepted")}
+    delays = delays_of(accepted, await asyncio.to_thread(_places, system, poll), watch.notes, watch.frames)
+    return delays, {**run, "batches": len(watch.notes), "frames": len(watch.frames)}
 
 
-async def _last_frame(watch: Watch, total: int) -> None:
-    def came() -> bool:
-        return watch.frames[-1][1] >= total
+def _send(system: System, poll: str, rate: float, seconds: float) -> tuple[dict[str, Any], int]:
+    """What the sender says of its votes, and how many it sent before them to warm up."""
+    host, port = system.address
+    with helper("steady", [host, port, f"/api/polls/{poll}/vote", CONNECTIONS]) as sending:
+        warm = _run(sending, _WARM_RATE, 2, keep=False)["votes"]
+        time.sleep(1)
+        return _run(sending, rate, seconds, keep=True), warm
 
-    await asyncio.to_thread(wait_until, came, f"the frame with {total} votes")
+
+def _run(sending: subprocess.Popen[str], rate: float, seconds: float, *, keep: bool) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(ask(sending, f"{rate} {seconds} {keep:d}"))
+    return result
 
 
 def _places(system: System, poll: str) -> dict[bytes, tuple[int, int, int]]:
@@ -148,33 +128,33 @@ def _places(system: System, poll: str) -> dict[bytes, tuple[int, int, int]]:
     return {ballot.bytes: positions.unpack(-rank) for ballot, rank in rows}
 
 
-def _delays(
-    votes: dict[bytes, float], places: dict[bytes, tuple[int, int, int]], watch: Watch
-) -> tuple[list[float], list[float]]:
-    """Seconds from accepted to counted and to the socket, of every vote."""
-    if any(not ranges for _, ranges in watch.notes):
-        raise BenchError("a notification did not name its ranges")
-    note_of: dict[bytes, int] = {}
-    by_place: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
-    for number, (_, ranges) in enumerate(watch.notes):
-        for one in ranges:
-            by_place.setdefault((one.generation, one.partition), []).append((one.first, one.next, number))
-    for ballot, (generation, partition, offset) in places.items():
-        covering = [n for first, after, n in by_place[generation, partition] if first <= offset < after]
-        note_of[ballot] = min(covering)
-    sizes = [0] * len(watch.notes)
-    for number in note_of.values():
-        sizes[number] += 1
-    totals = list(accumulate(sizes))
-    shown_totals = [total for _, total in watch.frames]
-    counted = [watch.notes[note_of[ballot]][0] - at for ballot, at in votes.items()]
-    shown = [watch.frames[bisect_left(shown_totals, totals[note_of[ballot]])][0] - at for ballot, at in votes.items()]
-    return counted, shown
+def _figures(where: str, delays: Delays, hearing: list[float], goals: dict[float, int]) -> list[Figure]:
+    paced = [delay + share * STEP for share, delay in zip(_even(len(hearing)), sorted(hearing), strict=True)]
+    pace = f"the same, and the pace of one frame in {STEP * 1000:.0f} ms"
+    after = [shown - counted for counted, shown in zip(*delays, strict=True)]
+    found = []
+    for share in _SHOWN:
+        goal = goals.get(share)
+        at_most = None if goal is None else Goal(value=goal, most=True)
+        later = None if goal is None else Goal(value=goal + STEP * 1000, most=True)
+        found.append(_figure(f"{where}: accepted to counted", share, delays.counted, hearing, _BARE, at_most))
+        found.append(_figure(f"{where}: accepted to socket", share, delays.shown, paced, pace, later))
+    return [*found, Figure(f"{where}: counted to socket, p99", percentile(after, 0.99) * 1000, "ms")]
 
 
-def _figure(name: str, share: float, delays: list[float], bare: list[float], bare_name: str) -> Figure:
+def _figure(
+    name: str, share: float, delays: list[float], bare: list[float], bare_name: str, goal: Goal | None
+) -> Figure:
     value, limit = percentile(delays, share) * 1000, percentile(bare, share) * 1000
-    return Figure(f"{name}, p{share * 100:.0f}", value, "ms", limit, bare_name)
+    return Figure(f"{name}, p{share * 100:.0f}", value, "ms", limit, bare_name, goal)
+
+
+def _spread(delays: Delays) -> dict[str, dict[str, float]]:
+    named = {"counted": delays.counted, "shown": delays.shown}
+    return {
+        name: {**{f"p{share * 100:g}": percentile(one, share) * 1000 for share in _SHARES}, "max": max(one) * 1000}
+        for name, one in named.items()
+    }
 
 
 def _even(count: int) -> list[float]:

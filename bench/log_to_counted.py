@@ -56,8 +56,9 @@ def measure(*, votes: int, polls: tuple[int, ...] = (1, MANY), changing: bool = 
     return Part(f"log to counted: {votes:,} votes, {kind}, {WORKER_PROCESSES} worker processes", figures, raw)
 
 
-def let_go(system: System, votes: int) -> Run:
-    """Starts worker and bridge on a log of so many votes, of which none is counted, and stops them when all are.
+def let_go(system: System, votes: int, already: int = 0) -> Run:
+    """Starts worker and bridge on a log of so many votes that are not counted, after `already` that are, and stops them
+    when all are.
 
     Raises:
         BenchError: no more are counted, though not all are.
@@ -66,16 +67,16 @@ def let_go(system: System, votes: int) -> Run:
     with system.connect() as connection:
         connection.execute("CHECKPOINT")
         system.start("bridge")
-        wait_until(lambda: ledger.processed(connection) > 0, "the first vote is counted", pause=_LOOK / 4)
+        wait_until(lambda: ledger.processed(connection) > already, "the first vote is counted", pause=_LOOK / 4)
         before = system.cpu_seconds()
         samples = [(time.monotonic(), ledger.processed(connection))]
-        while samples[-1][1] < votes:
+        while samples[-1][1] < already + votes:
             time.sleep(_LOOK)
             counted = ledger.processed(connection)
             if counted > samples[-1][1]:
                 samples.append((time.monotonic(), counted))
             elif time.monotonic() - samples[-1][0] > _STALL:
-                raise BenchError(f"{counted:,} of {votes:,} votes are counted, and no more come")
+                raise BenchError(f"{counted - already:,} of {votes:,} votes are counted, and no more come")
         cpu = difference(before, system.cpu_seconds())
     system.wait_until_counted()
     for name in ("bridge", "worker"):

@@ -30,7 +30,7 @@ def measure(*, votes: int, stored: int, changing: bool) -> Part:
             ledger.check(system, poll, [old + new for old, new in zip(before, expected, strict=True)])
     kind = "HMAC ballots, one vote of five a change" if changing else "plain ballots"
     figure = Figure(
-        f"log to counted, {kind}",
+        "counted in an index of HMAC ballots" if changing else "counted in an index of plain ballots",
         runs[stored].rate,
         "votes/s",
         runs[0].rate,
@@ -38,5 +38,5 @@ def measure(*, votes: int, stored: int, changing: bool) -> Part:
         Goal(ratio=0.5 if changing else 0.8),
     )
     raw: dict[str, Any] = {f"{already} stored": run._asdict() for already, run in runs.items()}
-    name = f"with {stored:,} ballots stored: {votes:,} votes to one poll, {WORKER_PROCESSES} worker processes"
+    name = f"with {stored:,} ballots stored: {votes:,} votes, {kind}, {WORKER_PROCESSES} worker processes"
     return Part(name, [figure], {"votes": votes, "stored": stored, **raw})
