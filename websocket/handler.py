@@ -11,18 +11,14 @@ from tornado.iostream import IOStream
 
 from polling import telemetry
 from polling.casting import Casting
-from polling.casting.casting import key_flaw
 from polling.core.errors import (
     BadRequest,
-    InternalError,
     PollingError,
     PollNotFound,
     RateLimited,
-    StoreUnavailable,
     UnsupportedMediaType,
     ValidationError,
 )
-from polling.core.votes import CastVote
 from polling.telemetry import metrics
 from websocket import close_codes, frames, requests
 from websocket.allowance import PAUSE, Allowance
@@ -32,14 +28,12 @@ from websocket.hub import Hub
 from websocket.outbox import Outbox
 from websocket.porter import Porter
 from websocket.viewer import Viewer
+from websocket.voting import Voting
 
 log = telemetry.logger(__name__)
 
 MAX_SUBSCRIPTIONS = 1_000
 MAX_POLL_ID = 64
-
-MAX_VOTES = 64
-"""Votes of one socket that may wait for Kafka at once; it is not read while it has as many."""
 
 SEND_BUFFER = 64 * 1024
 """Bytes in the kernel for what a socket has not read yet (Linux doubles it). What lies there can't be replaced by
@@ -54,8 +48,6 @@ class LiveSocket(Handshake):
         self.casting = casting
         self.porter = porter
         self._closing: CloseCode | None = None
-        self._votes: set[asyncio.Task[None]] = set()
-        self._vote_ended = asyncio.Event()
         self._opened = False
 
     def open(self, *_args: str, **_kwargs: str) -> None:
@@ -71,6 +63,7 @@ class LiveSocket(Handshake):
         loop = asyncio.get_running_loop()
         self._outbox = Outbox(stream, loop.time, lambda: self._close_with(close_codes.SLOW_READER))
         self._viewer = Viewer(self._outbox, self._close_with)
+        self._voting = Voting(self.casting, self._outbox, self.voter, self._limit_vote, self._on_vote_ended)
         self._exempt = self.porter.exempt(self.request.remote_ip or "")
         self._allowance = Allowance(loop.time)
         self._opened = True
@@ -96,7 +89,7 @@ class LiveSocket(Handshake):
                 self._do(requests.read(message))
             except requests.BadFrame as bad:
                 self._outbox.answer(frames.error(bad.error, bad.ref))
-        if self._outbox.behind or len(self._votes) >= MAX_VOTES:
+        if self._outbox.behind or self._voting.full:
             return self._take_breath()
         return None
 
@@ -132,9 +125,7 @@ class LiveSocket(Handshake):
     def _do(self, request: requests.Request) -> None:
         match request:
             case requests.Vote():
-                task = asyncio.create_task(self._vote(request))
-                self._votes.add(task)
-                task.add_done_callback(self._on_vote_ended)
+                self._voting.cast(request)
             case requests.Subscribe(poll=str(poll_id)):
                 self._subscribe(poll_id)
             case requests.Subscribe():
@@ -159,40 +150,17 @@ class LiveSocket(Handshake):
         else:
             self.hub.subscribe(self._viewer, poll_id)
 
-    async def _vote(self, request: requests.Vote) -> None:
-        try:
-            frame = frames.accepted(await self._cast(request), request.ref)
-            metrics.votes_accepted.labels("socket").inc()
-        except PollingError as error:
-            metrics.votes_refused.labels(error.code).inc()
-            frame = frames.error(error, request.ref)
-        except Exception:
-            log.exception("a vote by socket failed", poll=request.poll)
-            frame = frames.error(InternalError(), request.ref)
-        self._outbox.answer(frame)
+    def _limit_vote(self, voter: str | None) -> None:
+        self.porter.limit_vote(self.request.remote_ip or "", voter)
 
-    async def _cast(self, request: requests.Vote) -> str:
-        """Casts the vote, answers its id. Raises a PollingError."""
-        self.porter.limit_vote(self.request.remote_ip or "", self.voter)
-        if request.idempotency_key is not None and (flaw := key_flaw(request.idempotency_key)):
-            raise ValidationError.at("#/idempotency_key", flaw)
-        if self.voter is None and (await self.casting.book.get(request.poll)).one_vote_per == "browser":
-            raise StoreUnavailable
-        vote = CastVote(request.poll, request.option, request.idempotency_key, self.voter)
-        return (await self.casting.cast(vote)).vote_id
-
-    def _on_vote_ended(self, vote: asyncio.Task[None]) -> None:
-        self._votes.discard(vote)
-        self._vote_ended.set()
-        if self._closing is not None and not self._votes:
+    def _on_vote_ended(self) -> None:
+        if self._closing is not None and not self._voting.under_way:
             self._shut(self._closing)
 
     async def _take_breath(self) -> None:
         """Lets the network hold the peer back while its answers are not read, or its votes not acknowledged."""
         await self._outbox.drained()
-        while len(self._votes) >= MAX_VOTES:
-            self._vote_ended.clear()
-            await self._vote_ended.wait()
+        await self._voting.room()
 
     async def _hold_back(self, message: str | bytes) -> None:
         ref: msgspec.Raw | None = requests.ref_of(message) if isinstance(message, str) else None
@@ -205,7 +173,7 @@ class LiveSocket(Handshake):
         if self._closing is not None:
             return
         self._closing = why
-        if why is not close_codes.RESTART or not self._votes:
+        if why is not close_codes.RESTART or not self._voting.under_way:
             self._shut(why)
 
     def _shut(self, why: CloseCode) -> None:

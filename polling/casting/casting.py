@@ -88,6 +88,16 @@ class Casting:
                 return self._repeated(paper, known)
         return await self.acknowledged(paper, self.produce(paper))
 
+    def begin(self, request: CastVote) -> tuple[Paper, asyncio.Future[Position]] | None:
+        """As `cast`, up to the acknowledgement, where nobody need be asked: the poll is known, and the vote no
+        repetition. Else None, and nothing was cast. Raises as `cast` does.
+        """
+        poll = self.book.peek(request.poll_id)
+        if poll is None or poll.deleted:
+            return None
+        paper = self.judge(poll, request, datetime.now(UTC))
+        return None if paper.repeatable else (paper, self.produce(paper))
+
     def judge(self, poll: Poll, request: CastVote, now: datetime, *, vouched: bool = False) -> Paper:
         """The function `judge`, with ballots of this process. Raises LogUnavailable as well: no topic is known yet."""
         return judge(poll, request, now, self._writer.fresh_ballot, vouched=vouched)
