@@ -17,6 +17,8 @@ PAUSE = 1.0
 class Allowance:
     """A token bucket. `clock` gives seconds that never go back."""
 
+    __slots__ = ("_burst", "_clock", "_level", "_rate", "_then")
+
     def __init__(self, clock: Callable[[], float], rate: float = RATE, burst: float = BURST) -> None:
         self._clock = clock
         self._rate = rate

@@ -75,6 +75,7 @@ class LiveSocket(Handshake):
         self.hub.enter(self._viewer)
         for poll_id in self.request.query_arguments.get("poll", []):
             self._subscribe(poll_id.decode(errors="replace"))
+        self.forget_handshake()
 
     def on_message(self, message: str | bytes) -> Awaitable[None] | None:
         """Answers a frame. What it returns ends when the next one may be read."""

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 import msgspec
+from tornado.httputil import HTTPHeaders
 from tornado.websocket import WebSocketHandler, WebSocketProtocol
 
 from polling import telemetry
@@ -70,6 +71,13 @@ class Handshake(WebSocketHandler):
             self.voter = self.porter.new_voter(self)
         except StoreUnavailable:
             self.voter = None
+
+    def forget_handshake(self) -> None:
+        """Lets go of what nobody asks for once a socket is open: headers and cookies of both sides, some kilobytes."""
+        self._headers = HTTPHeaders()
+        self.request.headers = HTTPHeaders()
+        vars(self).pop("_new_cookie", None)
+        vars(self.request).pop("_cookies", None)
 
     def check_origin(self, origin: str) -> bool:
         # Judged in `prepare`, where the cookie is known and the refusal is a problem document.
