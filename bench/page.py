@@ -43,9 +43,11 @@ def insert(page: str, text: str) -> str:
 def _runs(results: Results) -> Iterator[str]:
     for run in results.runs():
         machine = run["machine"]
+        commit, _, dirty = str(run["commit"]).partition("-")
+        changed = " with changes" if dirty else ""
         quick = ", in its quick sizes, which mean little" if run["options"].get("quick") else ""
         yield (
-            f"- Measured {run['measured_at'][:10]} at commit `{str(run['commit'])[:7]}` on {machine['processors']} "
+            f"- Measured {run['measured_at'][:10]} at commit `{commit[:7]}`{changed} on {machine['processors']} "
             f"processors, Python {machine['python']}, load before {machine['load_before']:.1f}{quick}."
         )
     yield ""

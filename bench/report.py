@@ -156,7 +156,7 @@ def amount(value: float, unit: str) -> str:
 
 
 def _commit() -> str | None:
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True, timeout=10, check=False
-    )
+    """The commit, with `-dirty` behind it where files were changed since."""
+    words = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    done = subprocess.run(words, cwd=RESULTS.parent, capture_output=True, text=True, timeout=10, check=False)
     return done.stdout.strip() or None

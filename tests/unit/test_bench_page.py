@@ -35,7 +35,7 @@ def results() -> Results:
     ]
     document = {
         "measured_at": "2025-01-02T03:04:05+00:00",
-        "commit": "0123456789abcdef",
+        "commit": "0123456789ab-dirty",
         "machine": {"processors": 2, "python": "3.11.9", "load_before": 0.125},
         "options": {"quick": True},
         "parts": parts,
@@ -48,7 +48,7 @@ def test_the_table_has_each_figure_with_its_verdict() -> None:
     assert "| accepted | 5,000 votes/s | 6,000 votes/s | 0.83 | ≥ 0.90 | **no** | a handler |" in table
     assert "| accepted again | 5,900 votes/s | 6,000 votes/s | 0.98 | ≥ 0.90 | yes | a <handler> |" in table
     assert "| CPU of all | 90.0 s/M votes |  |  |  |  |  |" in table
-    assert "at commit `0123456`" in table
+    assert "at commit `0123456` with changes on 2 processors" in table
     assert "quick sizes" in table
 
 
