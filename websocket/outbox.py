@@ -9,7 +9,6 @@ shared with all the others), and gets the newest state when it reads again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
@@ -108,8 +107,9 @@ class Outbox:
     async def drained(self) -> None:
         """Returns when nothing waits any more, or the stream has closed."""
         while self._drained is not None and not self._closed:
-            with contextlib.suppress(StreamClosedError):
-                await asyncio.shield(self._drained)
+            # Not the future itself: where it is done and `_on_drained` has not been called yet, to await it would
+            # return at once, and the loop that is to call that would never get its turn.
+            await asyncio.wait({self._drained})
 
     def _send(self, frame: bytes) -> None:
         try:

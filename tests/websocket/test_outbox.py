@@ -158,3 +158,12 @@ async def test_a_peer_that_goes_while_something_waits(pair: Pair) -> None:
     await asyncio.wait_for(waiting, 30)
     pair.outbox.show("a", b"x")
     pair.outbox.answer(b"x")
+
+
+async def test_who_waits_for_a_reader_that_has_gone_does_not_hold_up_the_loop(pair: Pair) -> None:
+    """The stream has told of its end already, and the outbox has not heard of it yet."""
+    pair.fill()
+    pair.stream.close()
+    assert pair.outbox.behind
+    await pair.outbox.drained()
+    assert not pair.outbox.behind
