@@ -107,6 +107,14 @@ ROUTES = {
     "/openapi.json": {"get"},
     "/docs": {"get"},
     "/": {"get"},
+    "/leaderboard": {"get"},
+    "/p/{id}": {"get"},
+    "/p/{id}/present": {"get"},
+    "/p/{id}/share": {"get"},
+    "/p/{id}/admin": {"get"},
+    "/p/{id}/embed": {"get"},
+    "/p/{id}/qr.svg": {"get"},
+    "/embed.js": {"get"},
 }
 
 
