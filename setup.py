@@ -13,7 +13,7 @@ setup(
     package_data={
         "polling": ["py.typed"],
         "polling.store": ["*.sql", "migrations/*.mako", "migrations/versions/*.py"],
-        "polling.web": ["*.html", "*.css", "*.js", "*.svg"],
+        "polling.web": ["*.html", "*.css", "*.js", "*.svg", "**/*.js", "**/*.json", "**/*.txt"],
         "polling.local": ["*.lock", "*.properties", "*.txt"],
     },
     install_requires=[
@@ -31,6 +31,7 @@ setup(
         "psycopg2-binary>=2.9",
         "redis>=6",
         "rich>=14",
+        "segno>=1.6",
         "sqlalchemy>=2.0",
         "structlog>=25",
         "tornado>=6.5",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -79,6 +80,16 @@ def _words(value: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
+def _framers(value: str) -> tuple[str, ...]:
+    """Origins as a Content-Security-Policy takes them; `none` for nobody."""
+    words = _words(value)
+    if words == ("none",):
+        return ()
+    if not all(re.fullmatch(r"\*|https?://[A-Za-z0-9.*_\[\]:-]+", word) for word in words):
+        raise ValueError("must be *, none, or origins as in https://example.org, with commas between")
+    return words
+
+
 def _networks(value: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(word, strict=False) for word in _words(value))
 
@@ -113,6 +124,7 @@ class Settings:
 
     bind_address: str = _setting(_text, "127.0.0.1")
     allowed_origins: tuple[str, ...] = _setting(_words, ())
+    embed_origins: tuple[str, ...] = _setting(_framers, ("*",))
     trusted_proxies: tuple[Network, ...] = _setting(_networks, ())
     rate_limit_exempt: tuple[Network, ...] = _setting(_networks, _networks("127.0.0.0/8,::1/128"))
     rate_limit_votes: tuple[float, float] = _setting(_rate, (100.0, 1000.0))

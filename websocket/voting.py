@@ -9,13 +9,12 @@ from functools import partial
 import msgspec
 
 from polling import telemetry
-from polling.casting import Casting, Paper
+from polling.casting import Acknowledgement, Casting, Paper
 from polling.casting.casting import key_flaw
 from polling.core import ballots
 from polling.core.errors import InternalError, PollingError, StoreUnavailable, ValidationError
 from polling.core.votes import CastVote
 from polling.telemetry import metrics
-from polling.vote_log import Position
 from websocket import frames
 from websocket.outbox import Outbox
 from websocket.requests import Vote
@@ -87,7 +86,7 @@ class Voting:
                 paper, acknowledgement = begun
                 acknowledgement.add_done_callback(partial(self._on_acknowledged, request, paper))
 
-    def _on_acknowledged(self, request: Vote, paper: Paper, acknowledgement: asyncio.Future[Position]) -> None:
+    def _on_acknowledged(self, request: Vote, paper: Paper, acknowledgement: Acknowledgement) -> None:
         if acknowledgement.cancelled():
             self._fail(request)
             return

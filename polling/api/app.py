@@ -12,7 +12,7 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 
 from polling import telemetry
-from polling.api import batch, docs, headers, health, leaderboard, pages, polls, voters, votes
+from polling.api import batch, docs, export, headers, health, leaderboard, pages, poll, polls, qr, series, voters, votes
 from polling.api.answers import encode
 from polling.api.base import NoSuchAddress
 from polling.api.door import Door
@@ -33,7 +33,19 @@ log = telemetry.logger(__name__)
 DRAIN = 5.0
 """Seconds that requests under way have to end after SIGTERM; with what comes after it, 10."""
 
-ROUTES = [*polls.ROUTES, *batch.ROUTES, *votes.ROUTES, *leaderboard.ROUTES, *health.ROUTES, *docs.ROUTES, *pages.ROUTES]
+ROUTES = [
+    *polls.ROUTES,
+    *poll.ROUTES,
+    *series.ROUTES,
+    *export.ROUTES,
+    *batch.ROUTES,
+    *votes.ROUTES,
+    *leaderboard.ROUTES,
+    *health.ROUTES,
+    *docs.ROUTES,
+    *pages.ROUTES,
+    *qr.ROUTES,
+]
 
 
 def serve(settings: Settings, processes: int) -> None:

@@ -61,6 +61,12 @@ def cors(origin: str | None, allowed: tuple[str, ...]) -> dict[str, str]:
     return {"Vary": "Origin"}
 
 
+def framed_policy(origins: tuple[str, ...]) -> str:
+    """The policy of a page that pages of these origins may show in a frame (CSP 3, `frame-ancestors`)."""
+    policy, _, _ = PAGE_HEADERS["Content-Security-Policy"].rpartition("frame-ancestors")
+    return f"{policy}frame-ancestors " + (" ".join(origins) or "'none'")
+
+
 def preflight(methods: str) -> dict[str, str]:
     """What the answer to a preflight adds, where the origin is allowed."""
     return {

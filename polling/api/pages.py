@@ -1,20 +1,31 @@
-"""Step 7 of 7, show: the page and its files, kept by browsers and asked for again by their ETag."""
+"""Step 7 of 7, show: the pages and their files, kept by browsers and asked for again by their ETag."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import tornado.web
 
 from polling.api import headers
 from polling.api.base import Handler
-from polling.api.routes import Operation, Route
+from polling.api.routes import POLL_ID, Operation, Route
 from polling.api.services import Services
 from polling.api.voters import key_known, new_voter, set_voter_cookie, voter_of
-from polling.core.errors import NotFound
+from polling.core.errors import NotFound, PollNotFound, StoreUnavailable
 
 WEB = Path(__file__).resolve().parent.parent / "web"
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+MISSING = "missing.html"
+_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+    ".woff2": "font/woff2",
+    ".png": "image/png",
+}
+_BYTES = {".woff2", ".png"}
 
 
 class StaticHandler(Handler, tornado.web.StaticFileHandler):
@@ -41,22 +52,122 @@ class StaticHandler(Handler, tornado.web.StaticFileHandler):
         await self.get(path, include_body=False)
 
     def get_content_type(self) -> str:
-        return _TYPES[Path(self.absolute_path or "").suffix] + "; charset=utf-8"
+        suffix = Path(self.absolute_path or "").suffix
+        return _TYPES[suffix] + ("" if suffix in _BYTES else "; charset=utf-8")
 
     def set_extra_headers(self, path: str) -> None:
         self.set_header("Cache-Control", headers.PAGE_HEADERS["Cache-Control"])
 
 
 class PageHandler(StaticHandler):
-    """`/` without Upgrade. The browser gets its voter with its first page."""
+    """A page, by its file. The browser gets its voter with its first page."""
 
-    async def get(self, path: str = "index.html", include_body: bool = True) -> None:
+    FILE = "index.html"
+
+    async def get(self, path: str = "", include_body: bool = True) -> None:
         if key_known(self) and voter_of(self) is None:
             set_voter_cookie(self, new_voter())
+        await super().get(path or self.FILE, include_body)
+
+    async def head(self, path: str = "") -> None:  # type: ignore[override]
+        await self.get(path, include_body=False)
+
+
+class BoardPage(PageHandler):
+    """`/leaderboard`."""
+
+    FILE = "leaderboard.html"
+
+
+class PollPage(PageHandler):
+    """`/p/{id}`. Where there is no such poll a page says so, with 404."""
+
+    FILE = "poll.html"
+
+    async def get(self, poll_id: str = "", include_body: bool = True) -> None:
+        # While PostgreSQL is away the page comes all the same: it tries again by itself, and says so.
+        with contextlib.suppress(StoreUnavailable):
+            try:
+                await self.services.book.get(poll_id)
+            except PollNotFound:
+                self._say_missing()
+                return
+        await super().get(self.FILE, include_body)
+
+    def _say_missing(self) -> None:
+        self.set_status(404)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        self.finish((WEB / MISSING).read_bytes())
+
+
+class PresentPage(PollPage):
+    """`/p/{id}/present`."""
+
+    FILE = "present.html"
+
+
+class SharePage(PollPage):
+    """`/p/{id}/share`."""
+
+    FILE = "share.html"
+
+
+class AdminPage(PollPage):
+    """`/p/{id}/admin`. The token is in the fragment, which no browser sends."""
+
+    FILE = "admin.html"
+
+
+class EmbedPage(PollPage):
+    """`/p/{id}/embed`: the only page that others may show in a frame of theirs: those of `EMBED_ORIGINS`."""
+
+    FILE = "embed.html"
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        services: Services = self.application.settings["services"]
+        self.clear_header("X-Frame-Options")  # which knows no list of origins
+        self.set_header("Content-Security-Policy", headers.framed_policy(services.settings.embed_origins))
+
+
+class EmbedScript(StaticHandler):
+    """`/embed.js`: the custom element. Pages of any origin may load it, as a module too."""
+
+    async def get(self, path: str = "embed.js", include_body: bool = True) -> None:
+        self.set_header("Access-Control-Allow-Origin", "*")
+        self.clear_header("Access-Control-Allow-Credentials")
         await super().get(path, include_body)
+
+    async def head(self, path: str = "embed.js") -> None:  # type: ignore[override]
+        await self.get(path, include_body=False)
+
+
+def _page(path: str, handler: type[PageHandler], summary: str) -> Route:
+    of_poll = "{id}" in path
+    operation = Operation(
+        "get",
+        summary,
+        {200: ("A page", str)},
+        description="Where there is no such poll a page says so, with 404." if of_poll else "",
+        answer_media="text/html",
+        parameters=(POLL_ID,) if of_poll else (),
+    )
+    return Route(path, handler, (operation,))
 
 
 ROUTES = [
-    Route("/", PageHandler, (Operation("get", "The web page", {200: ("A page", str)}, answer_media="text/html"),)),
-    Route("/static/{path}", StaticHandler),
+    _page("/", PageHandler, "The web page"),
+    _page("/leaderboard", BoardPage, "The leaderboard's page"),
+    _page("/p/{id}", PollPage, "A poll's page: vote and see the results"),
+    _page("/p/{id}/present", PresentPage, "A poll on a wall"),
+    _page("/p/{id}/share", SharePage, "A poll's link and QR code"),
+    _page("/p/{id}/admin", AdminPage, "A poll's page for who made it"),
+    _page("/p/{id}/embed", EmbedPage, "A poll for a frame in another site's page"),
+    Route(
+        "/embed.js",
+        EmbedScript,
+        (Operation("get", "The element `<live-poll>`", {200: ("A script", str)}, answer_media="text/javascript"),),
+    ),
+    Route("/static/{path+}", StaticHandler),
 ]

@@ -69,7 +69,7 @@ class ReadingLane:
     async def answer(self, reading: Reading) -> bytes | None:
         """A whole answer; None where it is not so plain."""
         poll = self._services.book.peek(reading.poll_id)
-        if poll is None or poll.deleted or self._services.draining:
+        if poll is None or poll.deleted or poll.results_visible != "always" or self._services.draining:
             return None
         try:
             results = await self._services.results.get(poll)

@@ -33,6 +33,7 @@ class Operation:
     description: str = ""
     body: Any = None
     body_media: str = "application/json"
+    body_required: bool = True
     answer_media: str = "application/json"
     example: Any = None
     parameters: tuple[Parameter, ...] = ()
@@ -42,7 +43,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Route:
-    """An address, `{name}` for a part that varies, and the handler that answers there."""
+    """An address, and the handler that answers there. `{name}` is a part that varies, `{name+}` all that follows."""
 
     path: str
     handler: type[RequestHandler]
@@ -50,7 +51,9 @@ class Route:
 
     def spec(self, **kwargs: Any) -> URLSpec:
         """As Tornado's router wants it."""
-        return URLSpec(re.sub(r"\{\w+\}", "([^/]+)", self.path), self.handler, kwargs)
+        parts = re.split(r"(\{\w+\+?\})", self.path)
+        pattern = "".join("(.+)" if p[-2:] == "+}" else "([^/]+)" if p[-1:] == "}" else re.escape(p) for p in parts)
+        return URLSpec(pattern, self.handler, kwargs)
 
 
 POLL_ID = Parameter("id", "path", "The poll's id.")

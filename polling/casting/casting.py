@@ -30,6 +30,9 @@ from polling.core.votes import CastVote, VoteState
 from polling.store.door import Store
 from polling.vote_log import Position, Sending, VoteWriter
 
+Acknowledgement = asyncio.Future[Position]
+"""Where the log has a vote; raises LogUnavailable where Kafka did not acknowledge it in time."""
+
 LOOK_AGAIN = 0.1
 """Seconds between two looks at a vote whose place in the log this process does not know."""
 
@@ -54,6 +57,13 @@ class Paper(NamedTuple):
     option: int
     ballot: bytes
     repeatable: bool
+
+    @property
+    def remembered_as(self) -> bytes:
+        """What the door's memory knows this ballot by. Another one once the poll was opened again: what was cast while
+        it was closed does not count, and must not keep the voter from casting it again.
+        """
+        return self.ballot + self.poll.reopened.to_bytes(4) if self.poll.reopened else self.ballot
 
 
 class Casting:
@@ -83,12 +93,12 @@ class Casting:
         poll = await self.book.get(request.poll_id)
         paper = self.judge(poll, request, datetime.now(UTC), vouched=vouched)
         if paper.repeatable:
-            known = await self._memory.recall(paper.ballot)
+            known = await self._memory.recall(paper.remembered_as)
             if known is not None:
                 return self._repeated(paper, known)
         return await self.acknowledged(paper, self.produce(paper))
 
-    def begin(self, request: CastVote) -> tuple[Paper, asyncio.Future[Position]] | None:
+    def begin(self, request: CastVote) -> tuple[Paper, Acknowledgement] | None:
         """As `cast`, up to the acknowledgement, where nobody need be asked: the poll is known, and the vote no
         repetition. Else None, and nothing was cast. Raises as `cast` does.
         """
@@ -130,7 +140,7 @@ class Casting:
         """Waits for the acknowledgement, and remembers it."""
         position = await future
         if paper.repeatable:
-            self._memory.remember(paper.ballot, paper.option, position)
+            self._memory.remember(paper.remembered_as, paper.option, position)
         return _cast(paper, position)
 
     async def recall(self, paper: Paper) -> Cast | None:
@@ -139,7 +149,7 @@ class Casting:
         Raises:
             AlreadyVoted, IdempotencyKeyReused: the ballot was cast for another option, and the first counts.
         """
-        known = await self._memory.recall(paper.ballot) if paper.repeatable else None
+        known = await self._memory.recall(paper.remembered_as) if paper.repeatable else None
         return None if known is None else self._repeated(paper, known)
 
     async def decided(self, cast: Cast, timeout: float) -> VoteState | None:

@@ -50,6 +50,7 @@ def strict_door(system: System) -> Iterator[System]:
         RATE_LIMIT_POLLS="0.2/2",
         TRUSTED_PROXIES="127.0.0.0/8",
         ALLOWED_ORIGINS=EXAMPLE,
+        EMBED_ORIGINS=f"{EXAMPLE},https://*.example.net",
     )
     system.until_ready(["api-guarded"])
     yield system
