@@ -145,11 +145,12 @@ def test_addresses_that_are_none(client: Client, path: str) -> None:
 
 ADDRESSES = {
     "/api/polls": {"GET", "HEAD", "POST", "OPTIONS"},
-    "/api/polls/{id}": {"GET", "HEAD", "DELETE", "OPTIONS"},
+    "/api/polls/{id}": {"GET", "HEAD", "PATCH", "DELETE", "OPTIONS"},
     "/api/polls/{id}/vote": {"POST", "OPTIONS"},
     "/api/polls/{id}/votes/batch": {"POST", "OPTIONS"},
     "/api/polls/{id}/votes/AAAA": {"GET", "HEAD", "OPTIONS"},
     "/api/polls/{id}/close": {"POST", "OPTIONS"},
+    "/api/polls/{id}/reopen": {"POST", "OPTIONS"},
     "/api/leaderboard": {"GET", "HEAD", "OPTIONS"},
     "/livez": {"GET", "HEAD", "OPTIONS"},
     "/readyz": {"GET", "HEAD", "OPTIONS"},
