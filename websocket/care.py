@@ -15,8 +15,8 @@ from websocket.viewer import Viewer
 
 log = telemetry.logger(__name__)
 
-ROUND = 20
-"""Seconds between two pings of a socket; each second a twentieth of the sockets has its turn. Who did not answer
+ROUND = 30
+"""Seconds between two pings of a socket; each second a thirtieth of the sockets has its turn. Who did not answer
 the one before is closed."""
 
 SLOW_AFTER = 10.0

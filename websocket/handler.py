@@ -182,6 +182,7 @@ class LiveSocket(Handshake):
             self._shut(why)
 
     def _shut(self, why: CloseCode) -> None:
+        self._outbox.flush()
         self._outbox.close()
         self.hub.leave(self._viewer)
         self.close(why.code, why.text(self.hub.come_back_after()))

@@ -36,6 +36,7 @@ class Outbox:
         "_drained",
         "_on_overflow",
         "_socket_send",
+        "_soon",
         "_stream",
         "_waiting",
         "stalled_since",
@@ -50,6 +51,7 @@ class Outbox:
         self._socket_send = _nothing_sent if isinstance(stream, SSLIOStream) else stream.socket.send
         self._waiting: dict[str, bytes] = {}
         self._answers = 0
+        self._soon: list[bytes] = []
         self._drained: asyncio.Future[None] | None = None
         self._closed = False
         self.look()
@@ -81,6 +83,8 @@ class Outbox:
 
     def answer(self, frame: bytes) -> None:
         """Sends a frame that nothing may replace, after all answers before it."""
+        if self._soon:
+            self.flush()
         if self._closed:
             return
         if self._drained is None:
@@ -93,6 +97,18 @@ class Outbox:
             return
         self._write(frame)
         self._await_drain()
+
+    def answer_soon(self, frame: bytes) -> None:
+        """As `answer`, at the end of this turn of the loop: answers that are ready together go together."""
+        if not self._soon:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._soon.append(frame)
+
+    def flush(self) -> None:
+        """Sends what was to be sent soon."""
+        if self._soon:
+            frames, self._soon = self._soon, []
+            self.answer(frames[0] if len(frames) == 1 else b"".join(frames))
 
     def close(self) -> None:
         """Nothing is sent any more."""

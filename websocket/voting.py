@@ -125,7 +125,7 @@ class Voting:
         self._end(frames.error(InternalError(), request.ref))
 
     def _end(self, answer: bytes) -> None:
-        self._outbox.answer(answer)
+        self._outbox.answer_soon(answer)
         self.under_way -= 1
         if self._room is not None:
             room, self._room = self._room, None

@@ -199,7 +199,7 @@ async def test_frames_stay_whole_between_pongs_for_a_reader_that_stalls(door: Do
             pongs += 1
             continue
         if opcode == 0x89:
-            # The door's own, one in twenty seconds.
+            # The door's own, one in thirty seconds.
             writer.write(b"\x8a\x80\0\0\0\0")
             continue
         assert opcode == 0x81

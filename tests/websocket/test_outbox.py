@@ -167,3 +167,22 @@ async def test_who_waits_for_a_reader_that_has_gone_does_not_hold_up_the_loop(pa
     assert pair.outbox.behind
     await pair.outbox.drained()
     assert not pair.outbox.behind
+
+
+async def test_answers_that_are_ready_together_go_together_and_in_order(pair: Pair) -> None:
+    pair.outbox.answer_soon(b"one ")
+    pair.outbox.answer_soon(b"two ")
+    with pytest.raises(BlockingIOError):
+        pair.reader.recv(100)
+    pair.outbox.answer(b"three ")
+    pair.outbox.answer_soon(b"four")
+    assert await pair.read(18) == b"one two three four"
+
+
+async def test_what_was_to_be_sent_soon_is_not_sent_after_the_end(pair: Pair) -> None:
+    pair.outbox.answer_soon(b"late")
+    pair.outbox.close()
+    await asyncio.sleep(0)
+    pair.outbox.flush()
+    with pytest.raises(BlockingIOError):
+        pair.reader.recv(100)
