@@ -16,6 +16,7 @@ export class Watch {
     this.isLive = null; // null: not known yet
     this.wait = 0;
     this.viewers = 0;
+    this.plain = false; // the socket has refused who this reader says to be
     this.socket = new Live({ frame: (frame) => this.take(frame), state: (live, wait) => this.onState(live, wait) });
     this.subscribe();
     setInterval(() => {
@@ -26,6 +27,7 @@ export class Watch {
 
   // Again, where `who` is another now.
   subscribe() {
+    this.plain = false;
     this.socket.subscribe(this.poll.id, { viewers: true, ...this.who() });
   }
 
@@ -53,9 +55,10 @@ export class Watch {
       this.changed();
     } else if (frame.type === "error" && frame.code === "store_unavailable" && frame.poll === this.poll.id) {
       setTimeout(() => this.subscribe(), 2000);
-    } else if (frame.type === "error" && frame.code === "validation_error") {
+    } else if (frame.type === "error" && frame.code === "validation_error" && !this.plain) {
       // A vote that this browser remembers is none of this poll's: then it is shown what everybody sees.
-      this.socket.subscribe(this.poll.id, { viewers: true });
+      this.plain = true;
+      this.socket.subscribe(this.poll.id);
     }
   }
 
