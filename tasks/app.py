@@ -12,10 +12,11 @@ from celery import Celery
 from confluent_kafka import KafkaException
 
 from polling.core.leaderboard import MAX_ENTRIES, Entry
+from polling.core.series import NOTED_EVERY
 from polling.settings import Settings
 from polling.store.queries import query
 from polling.store.rows import to_leaderboard
-from tasks import closing, housekeeping, messages, reconciling
+from tasks import closing, housekeeping, messages, reconciling, series
 from tasks.dead_letters import DeadLettersUnavailable
 from tasks.kafka_transport.worker import install_worker_signals
 from tasks.resources import Resources
@@ -37,6 +38,7 @@ _SCHEDULE = {
     messages.REFRESH_LEADERBOARD: 1.0,
     messages.ANNOUNCE_CLOSED: 1.0,
     messages.RECONCILE: 60.0,
+    messages.NOTE_SERIES: float(NOTED_EVERY),
     messages.DELETE_OLD_RECORDS: 600.0,
 }
 """Seconds between two runs of each periodic task. A run that waited for longer than that is dropped."""
@@ -95,8 +97,14 @@ def _add_tasks(app: Celery, settings: Settings) -> None:
         """Holds some tallies against a recount."""
         return reconciling.reconcile_sample(resources.connect())
 
+    @app.task(name=messages.NOTE_SERIES, throws=away)
+    def note_series() -> int:
+        """Keeps how the polls that changed stand now."""
+        return series.note(resources.connect())
+
     @app.task(name=messages.DELETE_OLD_RECORDS, throws=away)
     def delete_old_records() -> int:
-        """Deletes what is counted and old from the log."""
+        """Thins the series as it ages, and deletes what is counted and old from the log."""
+        series.thin(resources.connect())
         with _picklable_errors():
             return housekeeping.delete_old_records(resources.connect(), resources.topics, settings.log_retention_days)

@@ -20,7 +20,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 def announce(connection: Connection) -> list[Results]:
     """Raises the revision of polls whose time came; answers how they stand."""
-    numbers = _numbers(connection, "polls_to_announce")
+    numbers = [number for (number,) in connection.execute(query("polls_to_announce"), {"limit": _AT_ONCE}).fetchall()]
     if not numbers:
         return []
     rows = connection.execute(query("announce_closed"), {"numbers": numbers}).fetchall()
@@ -31,23 +31,24 @@ def seal(connection: Connection, topics: Topics, skew: float) -> None:
     """Fixes where counting ends for polls that have been closed for the allowed skew: at the log's ends as Kafka tells
     them after that, or after what was counted already. In one transaction a poll, under the poll's lock. Not while the
     log is another one than was counted."""
-    numbers = _numbers(connection, "polls_to_seal", skew=skew)
-    if not numbers:
+    parameters: dict[str, Any] = {"limit": _AT_ONCE, "skew": skew}
+    closed = connection.execute(query("polls_to_seal"), parameters).fetchall()
+    if not closed:
         return
     ends = _ends(connection, topics)
     if ends is None:
-        log.info("polls are not sealed while the vote log is not the one that was counted", polls=len(numbers))
+        log.info("polls are not sealed while the vote log is not the one that was counted", polls=len(closed))
         return
     parameters = {
         "generations": [end[0] for end in ends],
         "partitions": [end[1] for end in ends],
         "nexts": [end[2] for end in ends],
     }
-    for number in numbers:
+    for number, closes_at in closed:
         with connection.transaction():
             connection.execute(query("lock_poll"), {"number": number})
-            connection.execute(query("seal_poll"), {"number": number, **parameters})
-    log.info("polls sealed", polls=len(numbers))
+            connection.execute(query("seal_poll"), {"number": number, "closes_at": closes_at, **parameters})
+    log.info("polls sealed", polls=len(closed))
 
 
 def _ends(connection: Connection, topics: Topics) -> list[tuple[int, int, int]] | None:
@@ -70,10 +71,6 @@ def finalise(connection: Connection) -> list[Results]:
     """Marks sealed polls final once the frontier has reached their ends; answers how they stand, for good."""
     rows = connection.execute(query("finalise"), {"limit": _AT_ONCE}).fetchall()
     return [_closed(row, final=True) for row in rows]
-
-
-def _numbers(connection: Connection, name: str, **parameters: Any) -> list[int]:
-    return [number for (number,) in connection.execute(query(name), {"limit": _AT_ONCE, **parameters}).fetchall()]
 
 
 def _closed(row: tuple[Any, ...], *, final: bool) -> Results:

@@ -26,6 +26,7 @@ RECORD_VOTES = "polling.record_votes"
 REFRESH_LEADERBOARD = "polling.refresh_leaderboard"
 ANNOUNCE_CLOSED = "polling.announce_closed"
 RECONCILE = "polling.reconcile"
+NOTE_SERIES = "polling.note_series"
 DELETE_OLD_RECORDS = "polling.delete_old_records"
 
 MAX_BATCH_BYTES = 600_000

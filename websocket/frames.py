@@ -28,9 +28,10 @@ def text(payload: bytes) -> bytes:
     return struct.pack("!BBQ", _TEXT, 127, length) + payload
 
 
-def results(poll: Poll, now: Results) -> bytes:
-    """How a poll stands: a whole snapshot."""
+def results(poll: Poll, now: Results, *, shown: bool = True) -> bytes:
+    """How a poll stands: a whole snapshot. Not `shown`: for those from whom the results are hidden."""
     total = now.total
+    hidden = {} if shown else {"results_hidden": True}
     return text(
         _encode(
             {
@@ -41,12 +42,23 @@ def results(poll: Poll, now: Results) -> bytes:
                 "status": now.status,
                 "final": now.final,
                 "options": [
-                    {"id": str(number), "text": option, "votes": votes, "share": share(votes, total)}
+                    {
+                        "id": str(number),
+                        "text": option,
+                        "votes": votes if shown else None,
+                        "share": share(votes, total) if shown else None,
+                    }
                     for number, (option, votes) in enumerate(zip(poll.options, now.counts, strict=True), 1)
                 ],
+                **hidden,
             }
         )
     )
+
+
+def viewers(poll_id: str, sockets: int) -> bytes:
+    """How many sockets watch a poll."""
+    return text(_encode({"type": "viewers", "poll_id": poll_id, "viewers": sockets}))
 
 
 def leaderboard(board: Leaderboard) -> bytes:

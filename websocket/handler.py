@@ -31,6 +31,7 @@ from websocket.handshake import Handshake
 from websocket.hub import Hub
 from websocket.outbox import Outbox
 from websocket.porter import Porter
+from websocket.sight import Claim
 from websocket.viewer import Viewer
 
 log = telemetry.logger(__name__)
@@ -44,6 +45,8 @@ MAX_VOTES = 64
 SEND_BUFFER = 64 * 1024
 """Bytes in the kernel for what a socket has not read yet (Linux doubles it). What lies there can't be replaced by
 anything newer, so it had better be little; the kernel's own choice may grow to megabytes."""
+
+_NOTHING = Claim()
 
 
 class LiveSocket(Handshake):
@@ -136,7 +139,8 @@ class LiveSocket(Handshake):
                 self._votes.add(task)
                 task.add_done_callback(self._on_vote_ended)
             case requests.Subscribe(poll=str(poll_id)):
-                self._subscribe(poll_id)
+                claim = Claim(request.vote or None, request.admin_token or None)
+                self._subscribe(poll_id, claim, count=request.viewers is True)
             case requests.Subscribe():
                 self.hub.follow_leaderboard(self._viewer)
             case requests.Unsubscribe(poll=str(poll_id)):
@@ -148,7 +152,7 @@ class LiveSocket(Handshake):
             case requests.Ping():
                 self._outbox.answer(frames.PONG)
 
-    def _subscribe(self, poll_id: str) -> None:
+    def _subscribe(self, poll_id: str, claim: Claim = _NOTHING, *, count: bool = False) -> None:
         error: PollingError | None = None
         if len(poll_id) > MAX_POLL_ID:
             error = PollNotFound()
@@ -157,7 +161,7 @@ class LiveSocket(Handshake):
         if error is not None:
             self._outbox.answer(frames.error(error, poll_id=poll_id))
         else:
-            self.hub.subscribe(self._viewer, poll_id)
+            self.hub.subscribe(self._viewer, poll_id, claim, count=count)
 
     async def _vote(self, request: requests.Vote) -> None:
         try:

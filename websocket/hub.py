@@ -16,11 +16,13 @@ from polling.live import Live
 from polling.store.door import Store
 from polling.telemetry import metrics
 from websocket import close_codes, frames
+from websocket.attendance import Attendance
 from websocket.board import Board
 from websocket.care import Care
 from websocket.close_codes import CloseCode
 from websocket.readings import Readings
 from websocket.room import Room
+from websocket.sight import Claim, Sight
 from websocket.viewer import Viewer
 
 log = telemetry.logger(__name__)
@@ -33,6 +35,8 @@ WATCH_PATIENCE = 0.25
 
 READ_AGAIN = 10.0
 """Seconds between two readings of all that is watched, in case that a message got lost without a trace."""
+
+_NOTHING = Claim()
 
 
 class Hub:
@@ -50,6 +54,7 @@ class Hub:
         self._tasks: set[asyncio.Task[None]] = set()
         self._readings = Readings(store, self._offer, self._on_gone)
         self._board = Board(live, store)
+        self._attendance = Attendance(live.attendance)
         self._care = Care(self._viewers)
         self._closing: CloseCode | None = None
         self._crowd = 0
@@ -60,6 +65,7 @@ class Hub:
         self._live.on_reconnected(self._read_again)
         self._book.on_change(self._on_poll_changed)
         self._care.start()
+        self._attendance.start()
         self._spawn(self._read_at_times())
         await self._board.open()
 
@@ -96,22 +102,47 @@ class Hub:
         for poll_id in list(viewer.polls):
             self.unsubscribe(viewer, poll_id)
 
-    def subscribe(self, viewer: Viewer, poll_id: str) -> None:
-        """Shows a poll: at once where it is watched already, else after it was read; an error where it can't be."""
+    def subscribe(self, viewer: Viewer, poll_id: str, claim: Claim = _NOTHING, *, count: bool = False) -> None:
+        """Shows a poll: at once where it is watched already, else after it was read; an error where it can't be, or
+        where the `claim` is wrong. `count`: and how many sockets watch it.
+        """
+        viewer.polls.add(poll_id)
+        if claim.empty:
+            self._enter(viewer, poll_id, Sight(), count)
+        else:
+            self._spawn(self._enter_by(claim, viewer, poll_id, count))
+
+    async def _enter_by(self, claim: Claim, viewer: Viewer, poll_id: str, count: bool) -> None:
+        try:
+            sight = claim.judge(self._book.peek(poll_id) or await self._book.get(poll_id))
+        except PollingError as error:
+            room = self._rooms.get(poll_id)
+            if room is None or viewer not in room.viewers:
+                viewer.polls.discard(poll_id)
+            viewer.outbox.answer(frames.error(error, poll_id=poll_id))
+            return
+        if viewer in self._viewers and poll_id in viewer.polls:  # it may have left meanwhile
+            self._enter(viewer, poll_id, sight, count)
+
+    def _enter(self, viewer: Viewer, poll_id: str, sight: Sight, count: bool) -> None:
         room = self._rooms.get(poll_id)
         if room is None:
             room = self._rooms[poll_id] = Room(poll_id, asyncio.get_running_loop())
             self._spawn(self._open_room(room))
-        viewer.polls.add(poll_id)
-        room.enter(viewer)
+        room.enter(viewer, sight)
+        self._attendance.moved(poll_id, len(room.viewers))
+        if count:
+            self._attendance.follow(viewer, poll_id)
 
     def unsubscribe(self, viewer: Viewer, poll_id: str) -> None:
         """Shows it no more. It may not have been shown."""
         viewer.polls.discard(poll_id)
         viewer.outbox.forget(poll_id)
+        self._attendance.unfollow(viewer, poll_id)
         room = self._rooms.get(poll_id)
         if room is not None:
             room.leave(viewer)
+            self._attendance.moved(poll_id, len(room.viewers))
             # A room that is being opened is left to its opener, which looks.
             if not room.viewers and room.poll is not None:
                 self._drop(room)
@@ -167,6 +198,7 @@ class Hub:
         # Another room may have been made for the poll since.
         if self._rooms.get(room.poll_id) is room:
             del self._rooms[room.poll_id]
+            self._attendance.end(room.poll_id)
 
     def _offer(self, changed: Sequence[Results]) -> None:
         for results in changed:
@@ -181,7 +213,7 @@ class Hub:
         if poll.deleted:
             self._on_gone(poll)
         elif poll != room.poll:
-            room.poll = poll
+            room.redefine(poll)
             self._readings.want([poll])
 
     def _on_gone(self, poll: Poll) -> None:
@@ -211,7 +243,7 @@ class Hub:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(self._readings.close(), self._board.close(), self._care.close())
+        await asyncio.gather(self._readings.close(), self._board.close(), self._care.close(), self._attendance.close())
 
 
 def _polls(rooms: Iterable[Room]) -> list[Poll]:

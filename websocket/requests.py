@@ -26,7 +26,18 @@ class _About(_Request):
 
 
 class Subscribe(_About, tag="subscribe"):
-    """Show it, now and at each change."""
+    """Show it, now and at each change. `vote` is a vote id, and `admin_token` the poll's, by which results are shown
+    that are not for everybody; `viewers`: and how many sockets watch it.
+    """
+
+    vote: str | UnsetType = UNSET
+    admin_token: str | UnsetType = UNSET
+    viewers: Literal[True] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.poll is UNSET and (self.vote, self.admin_token, self.viewers) != (UNSET, UNSET, UNSET):
+            raise ValueError('"vote", "admin_token" and "viewers" are about a poll')
 
 
 class Unsubscribe(_About, tag="unsubscribe"):

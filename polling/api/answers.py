@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from polling.core.leaderboard import Option
-from polling.core.polls import OneVotePer, Poll, Results, Status, share
+from polling.core.polls import OneVotePer, Poll, Results, ResultsVisible, Status, share
 from polling.core.votes import VoteState, VoteStatus
 
 encode = msgspec.json.Encoder().encode
@@ -32,16 +32,20 @@ class BatchLine(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OptionResult(msgspec.Struct):
-    """An option and its votes; `share` is its part of all votes, from 0 to 1."""
+    """An option and its votes; `share` is its part of all votes, from 0 to 1. Both are null where they are hidden."""
 
     id: str
     text: str
-    votes: int
-    share: float
+    votes: int | None
+    share: float | None
 
 
 class PollAnswer(msgspec.Struct, kw_only=True):
-    """A poll with its results: a consistent snapshot at one revision."""
+    """A poll with its results: a consistent snapshot at one revision.
+
+    `results_visible` stands there where it is not `always`, `results_hidden` where the results are hidden from whom
+    this is the answer to.
+    """
 
     id: str
     question: str
@@ -55,6 +59,8 @@ class PollAnswer(msgspec.Struct, kw_only=True):
     created_at: datetime
     closes_at: datetime | None
     revision: int
+    results_visible: ResultsVisible | UnsetType = UNSET
+    results_hidden: bool | UnsetType = UNSET
 
 
 class CreatedPoll(PollAnswer, kw_only=True):
@@ -124,6 +130,38 @@ class BatchAnswer(msgspec.Struct):
     votes: list[AcceptedLine] | UnsetType = UNSET
 
 
+class SeriesPoint(msgspec.Struct):
+    """The votes of each option, in their order, as they stood at a time."""
+
+    at: datetime
+    votes: Sequence[int]
+
+
+class SeriesAnswer(msgspec.Struct):
+    """How a poll's votes grew: in steps of so many seconds, where they changed; the last point is now."""
+
+    poll_id: str
+    step: int
+    points: list[SeriesPoint]
+
+
+class ExportAnswer(msgspec.Struct):
+    """All of a poll: how it stands, and how it came to that."""
+
+    exported_at: datetime
+    poll: PollAnswer
+    series: SeriesAnswer
+
+
+class ExportedBallot(msgspec.Struct):
+    """A ballot that counts. `logged_at`: when the vote that counts was logged."""
+
+    vote_id: str
+    option_id: str
+    option: str
+    logged_at: datetime
+
+
 class Readiness(msgspec.Struct):
     """Whether this process can do all its work, and which parts are away: kafka, postgres, redis."""
 
@@ -162,12 +200,14 @@ def option_of(poll: Poll, number: int) -> Option:
     return Option(str(number), poll.options[number - 1])
 
 
-def poll_answer(poll: Poll, results: Results) -> PollAnswer:
-    return PollAnswer(**_poll_fields(poll, results))
+def poll_answer(poll: Poll, results: Results, *, admin: bool = False, voted: bool = False) -> PollAnswer:
+    """For somebody who made the poll, or who has voted, or neither."""
+    shown = poll.shows_results(results.status == "closed", admin=admin, voted=voted)
+    return PollAnswer(**_poll_fields(poll, results, shown))
 
 
 def created_poll(poll: Poll, results: Results, admin_token: str) -> CreatedPoll:
-    return CreatedPoll(**_poll_fields(poll, results), admin_token=admin_token)
+    return CreatedPoll(**_poll_fields(poll, results, True), admin_token=admin_token)
 
 
 def vote_answer(poll: Poll, vote_id: str, state: VoteState) -> VoteAnswer:
@@ -178,13 +218,13 @@ def vote_decided(poll: Poll, vote_id: str, state: VoteState) -> VoteDecided:
     return VoteDecided(vote_id, state.status, *_state_fields(poll, state), state.revision)
 
 
-def _poll_fields(poll: Poll, results: Results) -> dict[str, Any]:
+def _poll_fields(poll: Poll, results: Results, shown: bool) -> dict[str, Any]:
     total = results.total
     return {
         "id": poll.id,
         "question": poll.question,
         "options": [
-            OptionResult(str(number), text, votes, share(votes, total))
+            OptionResult(str(number), text, votes if shown else None, share(votes, total) if shown else None)
             for number, (text, votes) in enumerate(zip(poll.options, results.counts, strict=True), 1)
         ],
         "total_votes": total,
@@ -196,6 +236,8 @@ def _poll_fields(poll: Poll, results: Results) -> dict[str, Any]:
         "created_at": poll.created_at,
         "closes_at": poll.closes_at,
         "revision": results.revision,
+        "results_visible": UNSET if poll.results_visible == "always" else poll.results_visible,
+        "results_hidden": UNSET if shown else True,
     }
 
 

@@ -12,7 +12,7 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 
 from polling import telemetry
-from polling.api import batch, docs, headers, health, leaderboard, pages, polls, qr, voters, votes
+from polling.api import batch, docs, export, headers, health, leaderboard, pages, poll, polls, qr, series, voters, votes
 from polling.api.answers import encode
 from polling.api.base import NoSuchAddress
 from polling.api.door import Door
@@ -35,6 +35,9 @@ DRAIN = 5.0
 
 ROUTES = [
     *polls.ROUTES,
+    *poll.ROUTES,
+    *series.ROUTES,
+    *export.ROUTES,
     *batch.ROUTES,
     *votes.ROUTES,
     *leaderboard.ROUTES,

@@ -115,11 +115,17 @@ class Handler(tornado.web.RequestHandler):
 
     def require_admin(self, poll: Poll) -> None:
         """Raises TokenMissing or TokenWrong where the request does not carry the poll's admin token."""
-        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        token = self.bearer
+        if token is None:
             raise TokenMissing
-        if not poll.admits(token.strip()):
+        if not poll.admits(token):
             raise TokenWrong
+
+    @property
+    def bearer(self) -> str | None:
+        """The token that the request carries (RFC 6750, section 2.1)."""
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        return token.strip() or None if scheme.lower() == "bearer" else None
 
     def whole_number(self, name: str, low: int, high: int, default: int) -> int:
         """A number from the query. Raises ValidationError where it is none, or out of bounds."""

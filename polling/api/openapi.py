@@ -83,7 +83,7 @@ def _operation(route: Route, operation: Operation, named: dict[Any, dict[str, An
         content: dict[str, Any] = {"schema": named[operation.body]}
         if operation.example is not None:
             content["example"] = operation.example
-        found["requestBody"] = {"required": True, "content": {operation.body_media: content}}
+        found["requestBody"] = {"required": operation.body_required, "content": {operation.body_media: content}}
     if any(p.name == "Authorization" for p in operation.parameters):
         found["security"] = [{"admin_token": []}] if operation.admin else [{}, {"admin_token": []}]
     return found

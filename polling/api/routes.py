@@ -33,6 +33,7 @@ class Operation:
     description: str = ""
     body: Any = None
     body_media: str = "application/json"
+    body_required: bool = True
     answer_media: str = "application/json"
     example: Any = None
     parameters: tuple[Parameter, ...] = ()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from polling.api.limits import Limits
 from polling.api.readings import Leaderboards, ResultsCache
+from polling.api.series_cache import SeriesCache
 from polling.casting import BallotMemory, Casting, CountedWaits, PollBook
 from polling.live import Live
 from polling.settings import Settings
@@ -33,6 +34,7 @@ class Services:
     waits: CountedWaits
     results: ResultsCache
     leaderboards: Leaderboards
+    series: SeriesCache
     limits: Limits
     cookie_secret: str | None = None
     openapi: bytes = b""
@@ -56,6 +58,7 @@ def make(settings: Settings, loop: asyncio.AbstractEventLoop) -> Services:
         waits=waits,
         results=ResultsCache(store),
         leaderboards=Leaderboards(live, store),
+        series=SeriesCache(store),
         limits=Limits(settings),
         cookie_secret=settings.secret_key,
     )

@@ -53,6 +53,13 @@ class Paper(NamedTuple):
     ballot: bytes
     repeatable: bool
 
+    @property
+    def remembered_as(self) -> bytes:
+        """What the door's memory knows this ballot by. Another one once the poll was opened again: what was cast while
+        it was closed does not count, and must not keep the voter from casting it again.
+        """
+        return self.ballot + self.poll.reopened.to_bytes(4) if self.poll.reopened else self.ballot
+
 
 class Casting:
     """How a vote is cast. One process has one."""
@@ -81,7 +88,7 @@ class Casting:
         poll = await self.book.get(request.poll_id)
         paper = judge(poll, request, datetime.now(UTC), vouched=vouched)
         if paper.repeatable:
-            known = await self._memory.recall(paper.ballot)
+            known = await self._memory.recall(paper.remembered_as)
             if known is not None:
                 return self._repeated(paper, known)
         return await self.acknowledged(paper, self.produce(paper))
@@ -98,7 +105,7 @@ class Casting:
         """Waits for the acknowledgement, and remembers it."""
         position = await future
         if paper.repeatable:
-            self._memory.remember(paper.ballot, paper.option, position)
+            self._memory.remember(paper.remembered_as, paper.option, position)
         return _cast(paper, position)
 
     async def recall(self, paper: Paper) -> Cast | None:
@@ -107,7 +114,7 @@ class Casting:
         Raises:
             AlreadyVoted, IdempotencyKeyReused: the ballot was cast for another option, and the first counts.
         """
-        known = await self._memory.recall(paper.ballot) if paper.repeatable else None
+        known = await self._memory.recall(paper.remembered_as) if paper.repeatable else None
         return None if known is None else self._repeated(paper, known)
 
     async def decided(self, cast: Cast, timeout: float) -> VoteState | None:

@@ -42,6 +42,7 @@ class PollBook:
         self._text = 0
         self._asked: dict[str, asyncio.Task[Poll | None]] = {}
         self._unconfirmed: set[str] = set()
+        self._told: set[str] = set()
         self._callbacks: list[Callable[[Poll], None]] = []
         self._since: datetime | None = None
         self._task: asyncio.Task[None] | None = None
@@ -96,7 +97,14 @@ class PollBook:
         return poll
 
     def put(self, poll: Poll) -> None:
-        """Keeps what is newly known of a poll, and tells those who want to know where that is a change."""
+        """Keeps what is newly known of a poll, and tells those who want to know where that is a change.
+
+        What a refresh that is under way brings of this poll may be older: it is left to the next one.
+        """
+        self._told.add(poll.id)
+        self._keep(poll)
+
+    def _keep(self, poll: Poll) -> None:
         known = self._polls.get(poll.id)
         if known == poll:
             return
@@ -128,13 +136,16 @@ class PollBook:
             self._unconfirmed.add(poll_id)
             return poll
         if poll is not None:
-            self.put(poll)
+            if (newer := self._polls.get(poll_id)) is not None:
+                return newer  # somebody has put it meanwhile
+            self._keep(poll)
             await self._live.remember_poll(poll)
         return poll
 
     async def _refresh_for_ever(self) -> None:
         away = False
         while True:
+            self._told.clear()
             try:
                 changed, self._since = await self._store.polls_changed(self._since)
             except StoreUnavailable:
@@ -148,8 +159,10 @@ class PollBook:
                 for poll_id in list(self._unconfirmed):
                     self._forget(poll_id)
                 for poll in changed:
+                    if poll.id in self._told:
+                        continue
                     known = self._polls.get(poll.id)
-                    self.put(poll)
+                    self._keep(poll)
                     if known is not None and known != poll:
                         await self._live.remember_poll(poll)
             await asyncio.sleep(REFRESH)

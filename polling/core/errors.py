@@ -5,6 +5,7 @@ PollingError
 ├── TokenMissing          401 token_missing
 ├── Forbidden
 │   ├── TokenWrong        403 token_wrong
+│   ├── ResultsHidden     403 results_hidden
 │   └── OriginForbidden   403 origin_forbidden
 ├── Missing
 │   ├── NotFound          404 not_found
@@ -13,6 +14,8 @@ PollingError
 ├── MethodNotAllowed      405 method_not_allowed
 ├── Conflict
 │   ├── PollClosed        409 poll_closed
+│   ├── PollHasVotes      409 poll_has_votes
+│   ├── PollFinal         409 poll_final
 │   └── AlreadyVoted      409 already_voted
 ├── BodyTooLarge          413 body_too_large
 ├── UnsupportedMediaType  415 unsupported_media_type
@@ -93,6 +96,11 @@ class TokenWrong(Forbidden):
     sentence = "This is not the admin token of this poll."
 
 
+class ResultsHidden(Forbidden):
+    code, title = "results_hidden", "Results hidden"
+    sentence = "This poll does not show its results to you now: to voters, or to all once it is closed."
+
+
 class OriginForbidden(Forbidden):
     code, title = "origin_forbidden", "Origin forbidden"
     sentence = "This origin may not use this browser's cookie here."
@@ -134,6 +142,14 @@ class Conflict(PollingError):
 
 class PollClosed(Conflict):
     code, title, sentence = "poll_closed", "Poll closed", "This poll takes no more votes."
+
+
+class PollHasVotes(Conflict):
+    code, title, sentence = "poll_has_votes", "Poll has votes", "Options stay as they are once a vote is counted."
+
+
+class PollFinal(Conflict):
+    code, title, sentence = "poll_final", "Poll final", "The result is final: this poll cannot be opened again."
 
 
 class AlreadyVoted(Conflict):

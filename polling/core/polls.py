@@ -25,6 +25,7 @@ MAX_FRAME = 64 * 1024
 
 OneVotePer = Literal["browser", "voter"]
 Status = Literal["open", "closed"]
+ResultsVisible = Literal["always", "after_vote", "after_close"]
 
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -38,14 +39,15 @@ class CreatePoll(msgspec.Struct, forbid_unknown_fields=True):
     one_vote_per: OneVotePer | None = None
     allow_change: bool = True
     listed: bool = True
+    results_visible: ResultsVisible = "always"
 
 
 class Poll(msgspec.Struct, frozen=True):
-    """What the door knows of a poll: all that never changes, and how it stands open or closed.
+    """What the door knows of a poll: all but its votes.
 
     `number` is PostgreSQL's short name for it. `options` in their order; option ids are "1", "2", ….
     `key` is the poll's own secret, from which its ballots are made. `closed` tells that it was closed by hand;
-    `closes_at` is then its cut-off.
+    `closes_at` is then its cut-off. `reopened` is how often it was opened again after it had closed.
     """
 
     number: int
@@ -61,6 +63,8 @@ class Poll(msgspec.Struct, frozen=True):
     deleted: bool
     key: bytes
     admin_token_hash: bytes
+    results_visible: ResultsVisible = "always"
+    reopened: int = 0
 
     @property
     def last_wins(self) -> bool:
@@ -86,6 +90,10 @@ class Poll(msgspec.Struct, frozen=True):
     def option(self, number: int) -> dict[str, str]:
         """An option as every answer shows it."""
         return {"id": str(number), "text": self.options[number - 1]}
+
+    def shows_results(self, closed: bool, *, admin: bool = False, voted: bool = False) -> bool:
+        """Whether somebody may see how the votes stand: anybody once it is `closed`, whoever made it always."""
+        return closed or admin or self.results_visible == "always" or (voted and self.results_visible == "after_vote")
 
     def admits(self, admin_token: str) -> bool:
         """Whether this is the poll's admin token, compared in constant time."""
@@ -121,38 +129,60 @@ def check(request: CreatePoll, now: datetime) -> CreatePoll:
     Raises:
         ValidationError: with every fault, not the first alone.
     """
-    errors: list[dict[str, str]] = []
+    faults = Faults()
+    question = faults.question(request.question)
+    options = faults.options(request.options)
+    closes_at = faults.closes_at(request.closes_at, now)
+    faults.check()
+    return msgspec.structs.replace(request, question=question, options=options, closes_at=closes_at)
 
-    def fault(pointer: str, detail: str) -> None:
-        errors.append({"pointer": pointer, "detail": detail})
 
-    question = clean(request.question)
-    if flaw := text_flaw(question, MAX_QUESTION):
-        fault("#/question", f"A question {flaw}.")
-    options = [clean(option) for option in request.options]
-    if not MIN_OPTIONS <= len(options) <= MAX_OPTIONS:
-        fault("#/options", f"A poll has {MIN_OPTIONS} to {MAX_OPTIONS} options.")
-    seen: dict[str, int] = {}
-    for index, option in enumerate(options[: MAX_OPTIONS + 1]):
-        if flaw := text_flaw(option, MAX_OPTION):
-            fault(f"#/options/{index}", f"An option {flaw}.")
-        elif option in seen:
-            fault(f"#/options/{index}", f"This option is the same as option {seen[option] + 1}.")
-        seen.setdefault(option, index)
-    closes_at = request.closes_at
-    if closes_at is not None:
+class Faults:
+    """Gathers what is wrong with a request about a poll. Each method judges one field, and answers it clean."""
+
+    def __init__(self) -> None:
+        self._errors: list[dict[str, str]] = []
+
+    def add(self, pointer: str, detail: str) -> None:
+        self._errors.append({"pointer": pointer, "detail": detail})
+
+    def check(self) -> None:
+        """Raises ValidationError where anything is wrong."""
+        if self._errors:
+            raise ValidationError(self._errors)
+
+    def question(self, text: str) -> str:
+        question = clean(text)
+        if flaw := text_flaw(question, MAX_QUESTION):
+            self.add("#/question", f"A question {flaw}.")
+        return question
+
+    def options(self, texts: list[str]) -> list[str]:
+        options = [clean(option) for option in texts]
+        if not MIN_OPTIONS <= len(options) <= MAX_OPTIONS:
+            self.add("#/options", f"A poll has {MIN_OPTIONS} to {MAX_OPTIONS} options.")
+        seen: dict[str, int] = {}
+        for index, option in enumerate(options[: MAX_OPTIONS + 1]):
+            if flaw := text_flaw(option, MAX_OPTION):
+                self.add(f"#/options/{index}", f"An option {flaw}.")
+            elif option in seen:
+                self.add(f"#/options/{index}", f"This option is the same as option {seen[option] + 1}.")
+            seen.setdefault(option, index)
+        return options
+
+    def closes_at(self, closes_at: datetime | None, now: datetime) -> datetime | None:
+        if closes_at is None:
+            return None
         if closes_at.tzinfo is None:
-            fault("#/closes_at", "A time needs an offset from UTC, as in 2030-01-31T12:00:00Z.")
+            self.add("#/closes_at", "A time needs an offset from UTC, as in 2030-01-31T12:00:00Z.")
         elif closes_at <= now:
-            fault("#/closes_at", "A poll closes in the future.")
+            self.add("#/closes_at", "A poll closes in the future.")
         else:
             try:
-                closes_at = _to_millisecond(closes_at.astimezone(UTC))
+                return _to_millisecond(closes_at.astimezone(UTC))
             except OverflowError:
-                fault("#/closes_at", "This time is out of range.")
-    if errors:
-        raise ValidationError(errors)
-    return msgspec.structs.replace(request, question=question, options=options, closes_at=closes_at)
+                self.add("#/closes_at", "This time is out of range.")
+        return closes_at
 
 
 def text_flaw(text: str, limit: int) -> str | None:

@@ -7,7 +7,7 @@ but the partition alone: within one the first or the last is the first or the la
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from polling.core.polls import MAX_OPTIONS
@@ -24,24 +24,27 @@ _NEVER = 1 << 62
 
 class PollRules(NamedTuple):
     """What decides which casts count. `closes_at` in milliseconds since 1970; `ends` are the offsets from which records
-    never count, where a partition that is not named ended at 0."""
+    never count, where a partition that is not named ended at 0. `gaps` are the times in which the poll was closed until
+    it was opened again: from after the first to the second."""
 
     options: int
     last_wins: bool
     closes_at: int | None = None
     ends: Mapping[Place, int] | None = None
+    gaps: Sequence[tuple[int, int]] = ()
 
 
 class _Counting:
     """A poll under way: its rules, and of each ballot the place and the option of the cast that counts so far."""
 
-    __slots__ = ("ballots", "closes_at", "ends", "last_wins", "options")
+    __slots__ = ("ballots", "closes_at", "ends", "gaps", "last_wins", "options")
 
     def __init__(self, rules: PollRules) -> None:
         self.options = rules.options
         self.last_wins = rules.last_wins
         self.closes_at = _NEVER if rules.closes_at is None else rules.closes_at
         self.ends = rules.ends
+        self.gaps = rules.gaps
         self.ballots: dict[bytes, int] = {}
 
 
@@ -82,6 +85,8 @@ class LogRecount:
             poll = polls.get(vote.poll)
             cast = casts.get(vote.option)
             if poll is None or cast is None or cast & _OPTION > poll.options or time > poll.closes_at:
+                continue
+            if poll.gaps and any(closed < time <= opened for closed, opened in poll.gaps):
                 continue
             if poll.ends is not None and offset >= poll.ends.get(place, 0):
                 continue

@@ -30,6 +30,12 @@ LEADERBOARD_SECONDS = 15
 LOG = "polling:log"
 """Key: the topic that votes are written to, and its generation, for doors that start while PostgreSQL is away."""
 
+DOORS = "polling:doors"
+"""Set: the names of the door processes that told of their sockets. One that has no numbers any more is taken out."""
+
+ATTENDANCE_SECONDS = 8
+"""How long a door's numbers stay without a word of it: it says one every two seconds, also where nothing changed."""
+
 POLL_SECONDS = 86_400
 BALLOT_SECONDS = 3_600
 
@@ -60,6 +66,11 @@ def poll_key(poll_id: str) -> str:
 def ballot_key(ballot: bytes) -> str:
     """Key: the option that a ballot was cast for, written after Kafka's acknowledgement. Kept an hour."""
     return f"polling:ballot:{ballot.hex()}"
+
+
+def attendance_key(door: str) -> str:
+    """Hash: for each poll that sockets of this door watch, how many. Kept for `ATTENDANCE_SECONDS`."""
+    return f"polling:attendance:{door}"
 
 
 def by_shard(changed: Iterable[Results]) -> list[tuple[str, bytes]]:

@@ -18,6 +18,7 @@ from polling import telemetry
 from polling.core.leaderboard import Leaderboard
 from polling.core.polls import Poll, Results
 from polling.live import channels
+from polling.live.attendance import SharedAttendance
 from polling.live.ballots import BallotMemory
 from polling.live.breaker import Breaker
 from polling.live.listener import Listener
@@ -60,6 +61,7 @@ class Live:
         # A vote's 50 ms run out sooner than the rest's time: that alone must not close the door to the rest.
         self._asking = Breaker("ballots")
         self._ballots = BallotMemory(self._redis, self._run, self._asking)
+        self.attendance = SharedAttendance(self._redis, self._run)
         self._warming: asyncio.Task[bool] | None = None
         self._watched: Counter[int] = Counter()
         self._on_results: list[OnResults] = []

@@ -13,7 +13,7 @@
 -- series of numbers beside the arrays tells it better, so that it hashes instead of looping. Steps are put together
 -- by UNION ALL and GROUP BY where a join of two of them would loop all the same.
 WITH poll AS MATERIALIZED (
-    SELECT number, one_vote_per IS NOT NULL AND allow_change AS last_wins, closes_at, ends,
+    SELECT number, one_vote_per IS NOT NULL AND allow_change AS last_wins, closes_at, gaps, ends,
            deleted_at IS NOT NULL AS deleted,
            NOT closed AND (closes_at IS NULL OR clock_timestamp() <= closes_at) AS open
     FROM polls WHERE number = ANY(%(polls)s::bigint[]) ORDER BY number FOR {lock}),
@@ -21,7 +21,7 @@ judged AS MATERIALIZED (
     SELECT s.poll, s.ballot, s.option, s.at, p.open,
         CASE WHEN p.last_wins THEN s.position ELSE -s.position END AS rank,
         CASE WHEN p.deleted THEN 'poll_deleted'
-             WHEN s.at > p.closes_at THEN 'poll_closed'
+             WHEN s.at > p.closes_at OR p.gaps @> s.at THEN 'poll_closed'
              WHEN p.ends IS NOT NULL AND NOT EXISTS (
                  SELECT FROM unnest(p.ends) AS e WHERE e >> 42 = s.position >> 42 AND s.position < e) THEN 'poll_closed'
         END AS reason
@@ -70,7 +70,7 @@ seen AS MATERIALIZED (
            array_agg(option::int) FILTER (WHERE n IS NOT NULL) AS options,
            array_agg(n) FILTER (WHERE n IS NOT NULL) AS ns
     FROM (SELECT poll, max(at) AS newest, bool_and(open) AS open, NULL::smallint AS option, NULL::bigint AS n
-          FROM ordered GROUP BY poll
+          FROM judged GROUP BY poll
           UNION ALL
           SELECT poll, NULL, NULL, option, n FROM moved) AS parts
     GROUP BY poll ORDER BY poll),

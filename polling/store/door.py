@@ -2,73 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-import psycopg
-import psycopg_pool
-from psycopg.rows import dict_row
 
 from polling.core import polls as rules
-from polling.core.errors import PollNotFound, StoreUnavailable, ValidationError
+from polling.core.errors import ValidationError
 from polling.core.leaderboard import Leaderboard
 from polling.core.polls import CreatePoll, Poll, Results
+from polling.core.series import Point
 from polling.core.votes import VoteState, state
-from polling.store.queries import query
-from polling.store.rows import Generation, to_leaderboard, to_poll, to_results
-from polling.telemetry import logger
-
-log = logger(__name__)
+from polling.store.changing import Changing
+from polling.store.rows import Generation, StoredBallot, to_leaderboard, to_poll, to_results
 
 _OVERLAP = timedelta(seconds=10)
-_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed)
-_OPTIONS = (
-    "-c statement_timeout=10000 -c lock_timeout=8000 -c idle_in_transaction_session_timeout=10000 -c timezone=UTC"
-)
-_PAUSE = 1.0  # seconds in which nobody asks, after PostgreSQL did not answer
-_SAY_EVERY = 5.0
-
-Connection = psycopg.AsyncConnection[dict[str, Any]]
 
 
-class Store:
+class Store(Changing):
     """PostgreSQL as the door sees it. Every method raises `StoreUnavailable` while it is away."""
-
-    def __init__(self, database_url: str, connections: int = 8) -> None:
-        self._pool: psycopg_pool.AsyncConnectionPool[Connection] = psycopg_pool.AsyncConnectionPool(
-            database_url,
-            connection_class=psycopg.AsyncConnection[dict[str, Any]],
-            kwargs={
-                "row_factory": dict_row,
-                "autocommit": True,
-                "options": _OPTIONS,
-                "connect_timeout": 5,
-                "tcp_user_timeout": 10_000,
-                "keepalives_idle": 5,
-            },
-            min_size=1,
-            max_size=connections,
-            timeout=3.0,
-            reconnect_timeout=float("inf"),
-            open=False,
-        )
-        self._away_until = 0.0
-        self._said = float("-inf")
-
-    async def open(self) -> None:
-        """Begins to connect; does not wait until it has."""
-        await self._pool.open(wait=False)
-
-    async def close(self) -> None:
-        await self._pool.close(timeout=2.0)
-
-    async def ping(self) -> None:
-        """Returns where PostgreSQL answers."""
-        await self._rows("clock")
 
     async def create_poll(self, request: CreatePoll) -> tuple[Poll, str]:
         """Stores a checked request. Answers the poll and its admin token, of which only a hash is kept."""
@@ -81,6 +32,7 @@ class Store:
             one_vote_per=request.one_vote_per,
             allow_change=request.allow_change,
             listed=request.listed,
+            results_visible=request.results_visible,
             closes_at=request.closes_at,
             key=key,
             admin_token_hash=rules.hash_token(token),
@@ -99,15 +51,9 @@ class Store:
             deleted=False,
             key=key,
             admin_token_hash=rules.hash_token(token),
+            results_visible=request.results_visible,
         )
         return poll, token
-
-    async def poll(self, poll_id: str) -> Poll | None:
-        """The poll of this id, a deleted one too."""
-        if "\0" in poll_id:
-            return None
-        rows = await self._rows("poll", id=poll_id)
-        return to_poll(rows[0]) if rows else None
 
     async def polls_changed(self, since: datetime | None) -> tuple[list[Poll], datetime]:
         """All polls that changed since the mark of the call before (none at the first), and the new mark."""
@@ -144,30 +90,27 @@ class Store:
         rejected = list(zip(row["options"] or (), row["reasons"] or (), strict=True))
         return state(row["option"], rejected, row["revision"] or 0, keyed=poll.one_vote_per is None)
 
-    async def close_poll(self, poll: Poll) -> Poll:
-        """Closes a poll by hand; a closed one stays as it is.
+    async def series(self, poll: Poll, step: int) -> list[Point]:
+        """How the poll stood over time, at most once in each `step` of seconds, in order."""
+        rows = await self._rows("series", poll=poll.number, step=step)
+        return [Point(row["at"].astimezone(UTC), row["counts"]) for row in rows]
 
-        Raises:
-            PollNotFound: it was deleted meanwhile.
+    async def ballots(self, poll: Poll, page: int = 1000) -> AsyncIterator[list[StoredBallot]]:
+        """Every ballot of a poll, in pages, each a query of its own: what is counted meanwhile may be there or not.
+
+        Nothing is held between two pages, however long the next one is not asked for.
         """
-        await self._rows("announce_closing", number=poll.number)
-        async with self._connection() as connection, connection.transaction():
-            cursor = await connection.execute(query("lock_poll"), {"number": poll.number})
-            row = await cursor.fetchone()
-            if row is None or row["deleted"]:
-                raise PollNotFound
-            await connection.execute(query("keep_closed" if row["over"] else "close_poll"), {"number": poll.number})
-        closed = await self.poll(poll.id)
-        if closed is None:
-            raise PollNotFound
-        return closed
-
-    async def delete_poll(self, poll: Poll) -> None:
-        """Makes a poll a tombstone. A second call changes nothing."""
-        await self._rows("announce_closing", number=poll.number)
-        async with self._connection() as connection, connection.transaction():
-            await connection.execute(query("lock_poll"), {"number": poll.number})
-            await connection.execute(query("delete_poll"), {"number": poll.number})
+        first = 0
+        while True:
+            parameters = {"poll": poll.number, "first": f"{first:032x}", "limit": page}
+            found = [
+                StoredBallot(row["ballot"].bytes, row["option"], row["cast_at"].astimezone(UTC))
+                for row in await self._rows("ballots_from", **parameters)
+            ]
+            yield found
+            if len(found) < page:
+                return
+            first = int.from_bytes(found[-1].ballot) + 1
 
     async def leaderboard(self, limit: int) -> Leaderboard:
         """The ranking as it stands now."""
@@ -183,29 +126,3 @@ class Store:
     async def generations(self) -> list[Generation]:
         """The topics of the vote log that are not retired, the newest last."""
         return [Generation(**row) for row in await self._rows("generations")]
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._away_until:
-            raise StoreUnavailable
-        try:
-            async with self._pool.connection() as connection:
-                yield connection
-        except _AWAY as error:
-            if isinstance(error, psycopg_pool.PoolTimeout | psycopg.InterfaceError) or _lost(error):
-                self._away_until = loop.time() + _PAUSE
-            if loop.time() - self._said >= _SAY_EVERY:
-                self._said = loop.time()
-                log.warning("PostgreSQL did not answer", error=type(error).__name__)
-            raise StoreUnavailable from error
-
-    async def _rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        async with self._connection() as connection:
-            cursor = await connection.execute(query(name), parameters)
-            return await cursor.fetchall() if cursor.description else []
-
-
-def _lost(error: Exception) -> bool:
-    """Whether the connection is gone, as against one statement that took too long."""
-    return getattr(error, "sqlstate", None) in (None, "57P01", "57P02", "57P03")

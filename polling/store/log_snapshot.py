@@ -51,9 +51,13 @@ def take(connection: Connection, poll_id: str | None = None) -> Snapshot:
     return Snapshot(
         {
             name: StoredPoll(
-                PollRules(options, last_wins, closes_at, _ends(ends)), created_at, deleted, list(counts), total
+                PollRules(options, last_wins, closes_at, _ends(ends), list(zip(closed, opened, strict=True))),
+                created_at,
+                deleted,
+                list(counts),
+                total,
             )
-            for name, options, last_wins, closes_at, ends, created_at, deleted, counts, total in rules
+            for name, options, last_wins, closes_at, ends, created_at, deleted, counts, total, closed, opened in rules
         },
         [(Generation(*names), retired_at) for *names, retired_at in generations],
         _merge([Covered(generation, partition, 0, after) for generation, partition, after in frontiers], covered),

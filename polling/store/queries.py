@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from importlib import resources
 
+_BLANK = re.compile(r"([(,]) ")
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
@@ -16,11 +17,11 @@ def _load(file: str) -> dict[str, str]:
             raise ValueError(f"{file} has two queries named {name}")
         lines = [line.strip() for line in text.splitlines() if not line.startswith("--")]
         # Without its layout the longest is short enough (4096) for psycopg to keep what it made of it.
-        found[name] = " ".join(lines).strip().replace("( ", "(").replace(" )", ")")
+        found[name] = _BLANK.sub(r"\1", " ".join(lines).strip().replace(" )", ")"))
     return found
 
 
-_QUERIES = _load("queries.sql") | _load("count.sql")
+_QUERIES = _load("queries.sql") | _load("count.sql") | _load("series.sql")
 
 
 def query(name: str) -> str:

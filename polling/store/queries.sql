@@ -4,9 +4,9 @@
 -- name: create_poll
 -- Stores a poll and its empty tally, and answers its number. Not run again by itself: the caller makes the id.
 WITH made AS (
-    INSERT INTO polls (id, question, options, one_vote_per, allow_change, listed, created_at, closes_at, key,
-                       admin_token_hash)
-    VALUES (%(id)s, %(question)s, %(options)s, %(one_vote_per)s, %(allow_change)s, %(listed)s,
+    INSERT INTO polls (id, question, options, one_vote_per, allow_change, listed, results_visible, created_at,
+                       closes_at, key, admin_token_hash)
+    VALUES (%(id)s, %(question)s, %(options)s, %(one_vote_per)s, %(allow_change)s, %(listed)s, %(results_visible)s,
             date_trunc('milliseconds', clock_timestamp()), %(closes_at)s, %(key)s, %(admin_token_hash)s)
     RETURNING number, created_at),
 tallied AS (
@@ -17,14 +17,14 @@ SELECT number, created_at FROM made
 -- name: poll
 -- One poll as the door knows it, deleted ones too. Only reads.
 SELECT number, id, question, options, one_vote_per, allow_change, listed, created_at, closes_at, closed,
-       deleted_at IS NOT NULL AS deleted, key, admin_token_hash
+       deleted_at IS NOT NULL AS deleted, key, admin_token_hash, results_visible, reopened
 FROM polls WHERE id = %(id)s
 
 -- name: polls_changed
 -- All polls that changed since a moment, and the database's clock now. Asked with some overlap, because a change
 -- carries the time at which it was made and shows only once it is committed. Only reads.
 SELECT number, id, question, options, one_vote_per, allow_change, listed, created_at, closes_at, closed,
-       deleted_at IS NOT NULL AS deleted, key, admin_token_hash
+       deleted_at IS NOT NULL AS deleted, key, admin_token_hash, results_visible, reopened
 FROM polls WHERE changed_at > %(since)s
 
 -- name: clock
@@ -43,7 +43,7 @@ WHERE p.number = ANY(%(numbers)s)
 -- name: list_polls
 -- A page of listed polls with their results, newest first, from before the cursor's poll. Only reads.
 SELECT p.number, p.id, p.question, p.options, p.one_vote_per, p.allow_change, p.listed, p.created_at, p.closes_at,
-       p.closed, false AS deleted, p.key, p.admin_token_hash,
+       p.closed, false AS deleted, p.key, p.admin_token_hash, p.results_visible, p.reopened,
        t.revision, t.counts,
        NOT p.closed AND (p.closes_at IS NULL OR clock_timestamp() <= p.closes_at) AS open,
        p.final, p.announced
@@ -68,30 +68,76 @@ SELECT (SELECT option FROM ballots WHERE poll = %(poll)s AND ballot = %(ballot)s
        (SELECT revision FROM tallies WHERE poll = %(poll)s) AS revision
 
 -- name: announce_closing
--- First step of closing by hand: the word that makes counting batches queue for the row instead of sharing it,
--- so that the closer gets it. Committed on its own. A second run changes nothing.
+-- First step of closing by hand, or of another change of a poll: the word that makes counting batches queue for the
+-- row instead of sharing it, so that the closer gets it. Committed on its own. A second run changes nothing.
 UPDATE polls SET closing = true, changed_at = clock_timestamp()
 WHERE number = %(number)s AND NOT closed AND deleted_at IS NULL
 
 -- name: lock_poll
 -- Waits until no counting statement holds the poll, and keeps further ones out until the end of the transaction.
-SELECT closed OR (closes_at IS NOT NULL AND clock_timestamp() > closes_at) AS over, deleted_at IS NOT NULL AS deleted
+SELECT closed OR (closes_at IS NOT NULL AND clock_timestamp() > closes_at) AS over, deleted_at IS NOT NULL AS deleted,
+       final
 FROM polls WHERE number = %(number)s FOR UPDATE
+
+-- name: votes_so_far
+-- Under lock_poll: whether anything is counted, and whether the log's clock has passed the cut-off already: something
+-- was judged to be too late. Only reads.
+SELECT t.total > 0 AS any, coalesce(t.newest > p.closes_at, false) AS too_late
+FROM polls p JOIN tallies t ON t.poll = p.number WHERE p.number = %(number)s
 
 -- name: close_poll
 -- Second step of closing by hand, under lock_poll: the cut-off is the later of this clock and the newest log time
--- that counted, so that nothing counted is ever late. Raises the revision. A closed poll stays as it is.
+-- that counted, so that nothing counted is ever late. Where something was too late for the poll's own time, it is
+-- that time. Raises the revision. A closed poll stays as it is.
 WITH cut AS (
     UPDATE polls p SET
         closed = true, closing = false, announced = true, changed_at = clock_timestamp(),
-        closes_at = greatest(date_trunc('milliseconds', clock_timestamp()), t.newest)
+        closes_at = least(greatest(date_trunc('milliseconds', clock_timestamp()), t.newest), p.closes_at)
     FROM tallies t
     WHERE p.number = %(number)s AND t.poll = p.number AND NOT p.closed
     RETURNING p.number)
 UPDATE tallies SET revision = revision + 1 FROM cut WHERE poll = cut.number
 
--- name: keep_closed
--- In place of close_poll where the time came first: takes the word back. Safe to run twice.
+-- name: reopen_poll
+-- Takes a closing back, under lock_poll. What was too late stays so, also when it is counted again or comes only now:
+-- the span of log time from after the cut-off to the later of this clock and the newest time that was judged joins
+-- the poll's gaps. Ends and announcement belonged to that closing. Raises the revision. A final poll stays as it is.
+WITH closing AS (
+    SELECT p.number, p.closes_at AS began,
+           greatest(p.closes_at, date_trunc('milliseconds', clock_timestamp()), t.newest) AS ended
+    FROM polls p JOIN tallies t ON t.poll = p.number WHERE p.number = %(number)s),
+opened AS (
+    UPDATE polls p SET
+        closed = false, closing = false, announced = false, ends = NULL, reopened = p.reopened + 1,
+        gaps = coalesce(p.gaps, '{}') + tstzmultirange(tstzrange(c.began, c.ended, '(]')),
+        closes_at = CASE WHEN %(closes_at)s::timestamptz IS NOT NULL THEN greatest(%(closes_at)s, c.ended) END,
+        changed_at = clock_timestamp()
+    FROM closing c
+    WHERE p.number = c.number AND NOT p.final AND p.deleted_at IS NULL
+    RETURNING p.number)
+UPDATE tallies SET revision = revision + 1 FROM opened WHERE poll = opened.number
+
+-- name: change_poll
+-- Changes what is not null of these, and where `timed` when the poll closes, under lock_poll: not before anything
+-- that counted. Raises the revision where that makes a difference.
+WITH changed AS (
+    UPDATE polls p SET
+        question = w.question, options = w.options, closes_at = w.closes_at, results_visible = w.results_visible,
+        changed_at = clock_timestamp()
+    FROM (SELECT old.number, coalesce(%(question)s, old.question) AS question,
+                 coalesce(%(options)s::text[], old.options) AS options,
+                 coalesce(%(results_visible)s, old.results_visible) AS results_visible,
+                 CASE WHEN NOT %(timed)s THEN old.closes_at
+                      WHEN %(closes_at)s::timestamptz IS NOT NULL THEN greatest(%(closes_at)s, t.newest)
+                 END AS closes_at
+          FROM polls old JOIN tallies t ON t.poll = old.number WHERE old.number = %(number)s) AS w
+    WHERE p.number = w.number AND (p.question, p.options, p.closes_at, p.results_visible)
+          IS DISTINCT FROM (w.question, w.options, w.closes_at, w.results_visible)
+    RETURNING p.number)
+UPDATE tallies SET revision = revision + 1 FROM changed WHERE poll = changed.number
+
+-- name: withdraw_closing
+-- Takes the word of announce_closing back where nothing was closed. Safe to run twice.
 UPDATE polls SET closing = false, changed_at = clock_timestamp() WHERE number = %(number)s AND closing
 
 -- name: delete_poll
@@ -100,14 +146,14 @@ UPDATE polls SET deleted_at = clock_timestamp(), closing = false, changed_at = c
 WHERE number = %(number)s AND deleted_at IS NULL
 
 -- name: leaderboard
--- The options with the most votes over all open, listed polls. A poll with an option in the top n is among the
+-- The options with the most votes over all open, listed polls that show their results to everybody. A poll with an option in the top n is among the
 -- first n polls by its greatest count (older first where equal), so that only those are taken apart. Only reads.
 WITH best AS (
     SELECT p.number, p.id, p.question, p.options, t.counts, t.total
     FROM polls p
     JOIN tallies t ON t.poll = p.number
     CROSS JOIN LATERAL (SELECT max(c) AS votes FROM unnest(t.counts) AS c) AS top
-    WHERE p.listed AND p.deleted_at IS NULL AND NOT p.closed
+    WHERE p.listed AND p.deleted_at IS NULL AND NOT p.closed AND p.results_visible = 'always'
       AND (p.closes_at IS NULL OR clock_timestamp() <= p.closes_at) AND t.total > 0
     ORDER BY top.votes DESC, p.number LIMIT %(limit)s)
 SELECT b.id, b.question, o.option, b.options[o.option] AS text, o.votes, b.total
@@ -231,15 +277,17 @@ told AS (
 SELECT due.id, told.revision, told.counts FROM due JOIN told ON told.poll = due.number
 
 -- name: polls_to_seal
--- Closed polls whose ends are not fixed yet, and which have been closed for the allowed skew. Only reads.
-SELECT number FROM polls
+-- Closed polls whose ends are not fixed yet, and which have been closed for the allowed skew, and when each closed.
+-- Only reads.
+SELECT number, closes_at FROM polls
 WHERE closes_at IS NOT NULL AND NOT final AND deleted_at IS NULL AND announced AND ends IS NULL
   AND clock_timestamp() > closes_at + %(skew)s * interval '1 second'
 ORDER BY number LIMIT %(limit)s
 
 -- name: seal_poll
 -- Fixes the positions from which records never count, under lock_poll: the log's ends, but never before anything
--- that was covered; of retired generations what was covered of them. Set once.
+-- that was covered; of retired generations what was covered of them. Set once for a closing; where the poll was opened
+-- again since it was listed, those ends are none of its.
 UPDATE polls SET ends = (
     SELECT array_agg((e.generation::bigint << 56) | (e.partition::bigint << 42) | greatest(e.next,
         coalesce((SELECT f.next FROM frontiers f WHERE f.generation = e.generation AND f.partition = e.partition), 0),
@@ -248,7 +296,7 @@ UPDATE polls SET ends = (
           UNION ALL
           SELECT f.generation, f.partition, 0 FROM frontiers f JOIN generations g ON g.number = f.generation
           WHERE g.retired_at IS NOT NULL) AS e (generation, partition, next))
-WHERE number = %(number)s AND ends IS NULL
+WHERE number = %(number)s AND ends IS NULL AND announced AND closes_at = %(closes_at)s
 
 -- name: finalise
 -- Marks polls final whose ends the frontier has reached, once each, and raises their revision. The ends of retired
@@ -303,7 +351,9 @@ RETURNING revision
 -- What decides which casts count, of every poll or of the one named, and how its tally stands. Only reads.
 SELECT p.id, cardinality(p.options), p.one_vote_per IS NOT NULL AND p.allow_change,
        floor(extract(epoch FROM p.closes_at) * 1000)::bigint, p.ends, p.created_at, p.deleted_at IS NOT NULL,
-       t.counts, t.total
+       t.counts, t.total,
+       ARRAY(SELECT floor(extract(epoch FROM lower(g)) * 1000)::bigint FROM unnest(p.gaps) AS g ORDER BY g),
+       ARRAY(SELECT floor(extract(epoch FROM upper(g)) * 1000)::bigint FROM unnest(p.gaps) AS g ORDER BY g)
 FROM polls p JOIN tallies t ON t.poll = p.number
 WHERE %(id)s::text IS NULL OR p.id = %(id)s
 ORDER BY p.number

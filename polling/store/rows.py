@@ -22,6 +22,14 @@ class Generation(NamedTuple):
     partitions: int
 
 
+class StoredBallot(NamedTuple):
+    """A ballot that counts: for which option (from 1), and by which time of the log."""
+
+    ballot: bytes
+    option: int
+    logged_at: datetime
+
+
 def to_poll(row: Row) -> Poll:
     """A row with the columns of the query `poll`."""
     closes_at = row["closes_at"]
@@ -39,6 +47,8 @@ def to_poll(row: Row) -> Poll:
         deleted=row["deleted"],
         key=bytes(row["key"]),
         admin_token_hash=bytes(row["admin_token_hash"]),
+        results_visible=row["results_visible"],
+        reopened=row["reopened"],
     )
 
 

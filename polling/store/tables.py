@@ -21,7 +21,7 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE, UUID
 
 metadata = MetaData(
     naming_convention={
@@ -37,7 +37,10 @@ _key = Text(collation="C")
 
 # A poll. `number` is its short name inside the database. `closing`: somebody waits to close it by hand.
 # `closes_at` is the cut-off, by time or by hand (`closed`). `announced`: the revision was raised for the closing.
-# `ends`: packed positions, one a partition, from which records never count; set once, before `final`.
+# `ends`: packed positions, one a partition, from which records never count; set once for a closing, before `final`.
+# `reopened`: how often a closing was taken back. `gaps`: the spans of log time, cut-off excluded, in which the poll was
+# closed before that; they only grow. Both, and `closes_at` and `ends`, are in this row because the counting statement
+# judges by what it reads here under the row's lock: another table it would see as it was before it waited.
 # A deleted poll stays as a tombstone, so that its votes can still be asked for.
 polls = Table(
     "polls",
@@ -60,7 +63,11 @@ polls = Table(
     Column("key", LargeBinary, nullable=False),
     Column("admin_token_hash", LargeBinary, nullable=False),
     Column("changed_at", _time, nullable=False, server_default=text("clock_timestamp()")),
+    Column("results_visible", _key, nullable=False, server_default="always"),
+    Column("reopened", Integer, nullable=False, server_default="0"),
+    Column("gaps", TSTZMULTIRANGE),
     CheckConstraint("one_vote_per IN ('browser', 'voter')", name="one_vote_per"),
+    CheckConstraint("results_visible IN ('always', 'after_vote', 'after_close')", name="results_visible"),
     Index("polls_changed_at_idx", "changed_at"),
     Index("polls_listed_idx", "number", postgresql_where=text("listed AND deleted_at IS NULL")),
     Index(
@@ -70,7 +77,8 @@ polls = Table(
     ),
 )
 
-# One row a poll: `counts` in the order of its options. `newest` is the newest log time of a cast that came in time.
+# One row a poll: `counts` in the order of its options. `newest` is the newest log time of a cast that was judged, be
+# it in time or too late.
 tallies = Table(
     "tallies",
     metadata,
@@ -80,6 +88,24 @@ tallies = Table(
     Column("revision", BigInteger, nullable=False, server_default="0"),
     Column("newest", _time),
     postgresql_with={"fillfactor": "50"},
+)
+
+# How a poll stood at a time: kept every few seconds where it changed, thinned as it ages.
+series = Table(
+    "series",
+    metadata,
+    Column("poll", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", _time, primary_key=True),
+    Column("counts", ARRAY(BigInteger), nullable=False),
+    Index("series_at_idx", "at"),
+)
+
+# The revision of each poll that the series holds last.
+series_marks = Table(
+    "series_marks",
+    metadata,
+    Column("poll", BigInteger, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
 )
 
 BALLOT_PARTITIONS = 16

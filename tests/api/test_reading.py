@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -18,6 +19,8 @@ from polling.core.errors import PollNotFound, StoreUnavailable
 from polling.core.polls import CreatePoll, Poll, Results
 from polling.live import Live
 from polling.store.door import Store
+
+T = TypeVar("T")
 
 PATIENCE = 30.0
 """Seconds that Redis may take to answer: it is there, and a stall must not make it look as if it were not."""
@@ -137,6 +140,58 @@ async def test_what_another_process_changes_is_known_here(store: CountedStore, l
         assert (poll.id, True, True) in changed
     finally:
         await book.stop()
+
+
+class HeldStore(CountedStore):
+    """Reads what changed, or one poll, and hands it over only when it is let."""
+
+    def __init__(self, database_url: str) -> None:
+        super().__init__(database_url)
+        self.read, self.let = asyncio.Event(), asyncio.Event()
+
+    async def polls_changed(self, since: datetime | None) -> tuple[list[Poll], datetime]:
+        return await self._held(await super().polls_changed(since or datetime.now(UTC) - timedelta(minutes=1)))
+
+    async def poll(self, poll_id: str) -> Poll | None:
+        return await self._held(await super().poll(poll_id))
+
+    async def _held(self, found: T) -> T:
+        self.read.set()
+        await self.let.wait()
+        return found
+
+
+@pytest.mark.parametrize("way", ["by a refresh", "by a question"])
+async def test_what_was_read_before_a_change_does_not_undo_it(
+    store: CountedStore, live: Live, system: System, way: str
+) -> None:
+    """Whoever deleted a poll is told 404 from then on, also where an older answer of PostgreSQL's comes only now."""
+    poll = await made(store)
+    held = HeldStore(system.settings.database_url)
+    await held.open()
+    book = PollBook(held, live)
+    try:
+        if way == "by a refresh":
+            book.put(poll)
+            book.start()
+        else:
+            asking = asyncio.create_task(book.find(poll.id))
+        await held.read.wait()
+        await store.delete_poll(poll)
+        deleted = await store.poll(poll.id)
+        assert deleted is not None
+        book.put(deleted)
+        held.let.set()
+        if way == "by a refresh":
+            held.read.clear()
+            await held.read.wait()
+        else:
+            assert await asking == deleted
+        assert book.peek(poll.id) == deleted
+    finally:
+        held.let.set()
+        await book.stop()
+        await held.close()
 
 
 async def test_redis_knows_polls_while_the_database_is_away(store: CountedStore, live: Live, system: System) -> None:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.types.multirange import TimestamptzMultirange
+from psycopg.types.range import TimestamptzRange
 
 from polling.core import positions
 from polling.core.votes import Covered, VoteState, state
@@ -24,13 +26,15 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Policy(NamedTuple):
-    """A poll's rules. `closes_after` is in seconds after BEGAN; `ends` are offsets where counting ends."""
+    """A poll's rules. `closes_after` is in seconds after BEGAN; `ends` are offsets where counting ends; `gaps` are from
+    after when and until when the poll was closed before that, in seconds as well."""
 
     one_vote_per: str | None = None
     allow_change: bool = True
-    closes_after: int | None = None
+    closes_after: float | None = None
     ends: dict[Place, int] | None = None
     deleted: bool = False
+    gaps: tuple[tuple[float, float], ...] = ()
 
     @property
     def last_wins(self) -> bool:
@@ -39,6 +43,11 @@ class Policy(NamedTuple):
     @property
     def closes_at(self) -> datetime | None:
         return None if self.closes_after is None else BEGAN + timedelta(seconds=self.closes_after)
+
+    @property
+    def spans(self) -> list[tuple[datetime, datetime]]:
+        """The gaps in times."""
+        return [(BEGAN + timedelta(seconds=closed), BEGAN + timedelta(seconds=opened)) for closed, opened in self.gaps]
 
 
 class Record(NamedTuple):
@@ -49,7 +58,7 @@ class Record(NamedTuple):
     option: int
     place: Place
     offset: int
-    seconds: int
+    seconds: float
 
     @property
     def position(self) -> int:
@@ -91,6 +100,8 @@ def expected(policy: Policy, casts: Iterable[Record]) -> Outcome:
 def _is_late(policy: Policy, cast: Record) -> bool:
     if policy.closes_at is not None and cast.time > policy.closes_at:
         return True
+    if any(closed < cast.time <= opened for closed, opened in policy.spans):
+        return True
     return policy.ends is not None and cast.offset >= policy.ends.get(cast.place, 0)
 
 
@@ -103,8 +114,8 @@ def insert_polls(connection: Connection, policies: Sequence[Policy]) -> list[int
             ends = [positions.pack(*place, end) for place, end in policy.ends.items()]
         row = connection.execute(
             "WITH made AS (INSERT INTO polls (id, question, options, one_vote_per, allow_change, listed, created_at,"
-            " closes_at, ends, deleted_at, key, admin_token_hash)"
-            " VALUES (gen_random_uuid(), 'q', %s, %s, %s, true, now(), %s, %s, %s, '', '') RETURNING number)"
+            " closes_at, ends, deleted_at, gaps, key, admin_token_hash)"
+            " VALUES (gen_random_uuid(), 'q', %s, %s, %s, true, now(), %s, %s, %s, %s, '', '') RETURNING number)"
             " INSERT INTO tallies (poll, counts) SELECT number, array_fill(0, %s) FROM made RETURNING poll",
             (
                 [str(option) for option in range(1, OPTIONS + 1)],
@@ -113,6 +124,9 @@ def insert_polls(connection: Connection, policies: Sequence[Policy]) -> list[int
                 policy.closes_at,
                 ends,
                 BEGAN if policy.deleted else None,
+                TimestamptzMultirange([TimestamptzRange(*span, "(]") for span in policy.spans])
+                if policy.gaps
+                else None,
                 [OPTIONS],
             ),
         ).fetchone()
@@ -130,7 +144,7 @@ def count(
         [arrays.uuid(record.ballot.to_bytes(16)) for record in batch],
         [arrays.int2(record.option) for record in batch],
         [arrays.int8(record.position) for record in batch],
-        [arrays.timestamptz(int(record.time.timestamp() * 1000)) for record in batch],
+        [arrays.timestamptz(round(record.time.timestamp() * 1000)) for record in batch],
     )
     return counting.count(casts, sorted({numbers[record.poll] for record in batch}), ranges, closing=False)
 

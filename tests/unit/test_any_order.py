@@ -46,6 +46,8 @@ POLICIES = [
     Policy("browser", allow_change=True, closes_after=700, ends=ENDS),
     Policy(closes_after=700, ends=ENDS),
     Policy("voter", deleted=True),
+    Policy("browser", allow_change=False, gaps=((200, 450),)),
+    Policy("voter", allow_change=True, closes_after=800, gaps=((150, 300), (500, 550))),
 ]
 
 Found = dict[tuple[int, int], Outcome]

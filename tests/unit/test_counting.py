@@ -42,6 +42,9 @@ POLICIES = [
     Policy(closes_after=700, ends=ENDS),
     Policy("browser", allow_change=True, closes_after=700, ends=ENDS),
     Policy("voter", deleted=True),
+    Policy(gaps=((300, 500),)),
+    Policy("voter", allow_change=True, closes_after=800, gaps=((100, 250), (400, 450))),
+    Policy("browser", allow_change=False, closes_after=700, ends=ENDS, gaps=((0, 400),)),
 ]
 
 Job = tuple[list[Record], list[Covered]]
@@ -111,6 +114,9 @@ policies = st.builds(
     closes_after=st.none() | st.integers(0, 10),
     ends=st.none() | st.dictionaries(st.tuples(st.just(1), st.integers(0, 1)), st.integers(0, 12)),
     deleted=st.just(False),
+    gaps=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)).map(lambda gap: (gap[0], sum(gap))), max_size=2).map(
+        tuple
+    ),
 )
 
 

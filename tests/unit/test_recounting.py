@@ -24,13 +24,16 @@ POLICIES = [
     Policy("voter", allow_change=True, closes_after=500),
     Policy(closes_after=700, ends=ENDS),
     Policy("browser", allow_change=True, closes_after=700, ends=ENDS),
+    Policy(gaps=((300, 500),)),
+    Policy("voter", allow_change=True, closes_after=800, gaps=((100, 250), (400, 450))),
 ]
 EPOCH = round(BEGAN.timestamp() * 1000)
 
 
 def rules(policy: Policy) -> PollRules:
-    closes_at = None if policy.closes_after is None else EPOCH + policy.closes_after * 1000
-    return PollRules(OPTIONS, policy.last_wins, closes_at, policy.ends)
+    closes_at = None if policy.closes_after is None else EPOCH + round(policy.closes_after * 1000)
+    gaps = [(EPOCH + round(closed * 1000), EPOCH + round(opened * 1000)) for closed, opened in policy.gaps]
+    return PollRules(OPTIONS, policy.last_wins, closes_at, policy.ends, gaps)
 
 
 def part(place: Place, records: list[Record]) -> Slice:
@@ -41,7 +44,9 @@ def part(place: Place, records: list[Record]) -> Slice:
         for one in records
     ]
     offsets = [one.offset for one in records]
-    return Slice(*place, offsets[0], offsets[-1] + 1, offsets, [EPOCH + one.seconds * 1000 for one in records], values)
+    return Slice(
+        *place, offsets[0], offsets[-1] + 1, offsets, [EPOCH + round(one.seconds * 1000) for one in records], values
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))

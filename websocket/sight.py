@@ -1,0 +1,48 @@
+"""Step 7 of 7, show: who may see results that are not for everybody, as a socket proves it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from polling.core import ballots
+from polling.core.errors import TokenWrong, ValidationError
+from polling.core.polls import Poll
+
+
+class Sight(NamedTuple):
+    """What a socket has proved of a poll: that it is whoever made it, or that it has voted."""
+
+    admin: bool = False
+    voted: bool = False
+
+    def sees(self, poll: Poll, closed: bool) -> bool:
+        """Whether it may see how the votes stand."""
+        return poll.shows_results(closed, admin=self.admin, voted=self.voted)
+
+    def and_more(self, other: Sight) -> Sight:
+        """Both proofs together."""
+        return Sight(self.admin or other.admin, self.voted or other.voted)
+
+
+class Claim(NamedTuple):
+    """What a socket says of itself: a vote id of the poll's, and the poll's admin token."""
+
+    vote: str | None = None
+    admin_token: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        return self.vote is None and self.admin_token is None
+
+    def judge(self, poll: Poll) -> Sight:
+        """What that proves.
+
+        Raises:
+            ValidationError: this poll never made that vote id.
+            TokenWrong: it is not the poll's token.
+        """
+        if self.vote is not None and ballots.from_vote_id(poll.key, self.vote) is None:
+            raise ValidationError.at("#/vote", "This poll has no such vote.")
+        if self.admin_token is not None and not poll.admits(self.admin_token):
+            raise TokenWrong
+        return Sight(self.admin_token is not None, self.vote is not None)
