@@ -1,6 +1,6 @@
 // Step 7 of 7, show: votes over time: the stored series first, then what comes live. Loaded only when it is looked at.
 import { ask } from "./api.js";
-import { lang, now, number, t } from "./core.js";
+import { locale, now, number, t } from "./core.js";
 import { colour, letter } from "./letters.js";
 
 const NS = "http://www.w3.org/2000/svg";
@@ -16,7 +16,7 @@ export class Chart {
     this.place = place;
     this.poll = poll;
     this.points = [];
-    this.svg = svg("svg", { role: "img" });
+    this.svg = svg("svg", { role: "img", "aria-label": t("chart.title") });
     place.replaceChildren(this.svg);
     new ResizeObserver(() => this.draw()).observe(place);
     this.load(who());
@@ -96,5 +96,5 @@ function nice(value) {
 function clock(time, other) {
   const [one, two] = [new Date(time), new Date(other)];
   const options = one.toDateString() === two.toDateString() ? { timeStyle: Math.abs(time - other) < 600_000 ? "medium" : "short" } : { dateStyle: "short", timeStyle: "short" };
-  return new Intl.DateTimeFormat(lang, options).format(one);
+  return new Intl.DateTimeFormat(locale, options).format(one);
 }

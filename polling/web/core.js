@@ -27,9 +27,11 @@ export function icon(name) {
 
 // --- texts
 
-const numbers = new Intl.NumberFormat(lang);
-const percents = new Intl.NumberFormat(lang, { style: "percent" });
-const plurals = new Intl.PluralRules(lang);
+// With its country, where the browser names one for this language: 16:05 in one is 4:05 PM in the other.
+export const locale = navigator.languages?.find((one) => one.toLowerCase().split("-")[0] === lang) ?? lang;
+const numbers = new Intl.NumberFormat(locale);
+const percents = new Intl.NumberFormat(locale, { style: "percent" });
+const plurals = new Intl.PluralRules(locale);
 let texts = {};
 
 export const number = (value) => numbers.format(value);
@@ -136,7 +138,7 @@ export function span(milliseconds) {
   return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
 }
 
-export const moment = (time) => new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
+export const moment = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
 
 // --- what is said
 

@@ -97,8 +97,10 @@ def shot_vote(stage: Stage, name: str, size: str, dark: bool) -> None:
         page.click(".bar >> nth=0")
         expect(page.locator("#steps li.done")).to_have_count(3)
         if size != "phone":
+            page.set_viewport_size({"width": SIZES[size][0], "height": 1060})
             page.click("#over-time summary")
-            page.wait_for_selector("#chart path")
+            page.wait_for_selector("#chart path", state="attached")
+            page.evaluate("scrollTo(0, 0)")
         stage.take(page, name)
 
 

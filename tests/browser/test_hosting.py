@@ -126,7 +126,7 @@ def test_exports_and_a_copy(page: Page, client: Client, poll: Made) -> None:
             page.click(f"#{button}")
         texts[button] = download.value.path().read_text(encoding="utf-8-sig")
     assert any("Coffee" in row for row in csv.reader(io.StringIO(texts["csv"])))
-    assert json.loads(texts["json"])["options"][1]["votes"] == 3
+    assert json.loads(texts["json"])["poll"]["options"][1]["votes"] == 3
     assert len(texts["ballots"].splitlines()) == 4
     page.click("#copy")
     page.wait_for_selector("form[data-ready]")

@@ -28,7 +28,7 @@ HOSTILE = {
     "json": '"}],"status":"closed","x":[{"y":"</script>',
 }
 INJECTED = (
-    "main script, main img:not([id]), main svg:not([class=icon], #chart svg), main iframe, main style, main link, "
+    "main script, main img:not([id]), main svg:not(.icon, #chart svg), main iframe, main style, main link, "
     "[onerror], [onload], [onmouseover], [onfocus]"
 )
 
