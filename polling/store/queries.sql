@@ -71,7 +71,7 @@ SELECT (SELECT option FROM ballots WHERE poll = %(poll)s AND ballot = %(ballot)s
 -- First step of closing by hand, or of another change of a poll: the word that makes counting batches queue for the
 -- row instead of sharing it, so that the closer gets it. Committed on its own. A second run changes nothing.
 UPDATE polls SET closing = true, changed_at = clock_timestamp()
-WHERE number = %(number)s AND NOT closed AND deleted_at IS NULL
+WHERE number = %(number)s AND NOT final AND deleted_at IS NULL
 
 -- name: lock_poll
 -- Waits until no counting statement holds the poll, and keeps further ones out until the end of the transaction.

@@ -136,9 +136,14 @@ def insert_polls(connection: Connection, policies: Sequence[Policy]) -> list[int
 
 
 def count(
-    counting: CountingConnection, numbers: Sequence[int], batch: Sequence[Record], ranges: list[Covered]
+    counting: CountingConnection,
+    numbers: Sequence[int],
+    batch: Sequence[Record],
+    ranges: list[Covered],
+    *,
+    closing: bool = False,
 ) -> Counted:
-    """Has these records counted as one batch."""
+    """Has these records counted as one batch; `closing` where somebody waits to close one of the polls."""
     casts = Casts(
         [arrays.int8(numbers[record.poll]) for record in batch],
         [arrays.uuid(record.ballot.to_bytes(16)) for record in batch],
@@ -146,7 +151,7 @@ def count(
         [arrays.int8(record.position) for record in batch],
         [arrays.timestamptz(round(record.time.timestamp() * 1000)) for record in batch],
     )
-    return counting.count(casts, sorted({numbers[record.poll] for record in batch}), ranges, closing=False)
+    return counting.count(casts, sorted({numbers[record.poll] for record in batch}), ranges, closing)
 
 
 def check(connection: Connection, numbers: Sequence[int], policies: Sequence[Policy], log: Iterable[Record]) -> None:

@@ -8,16 +8,18 @@ The log's clock is not PostgreSQL's: here it is up to some tenths of a second be
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 import pytest_asyncio
+from support.waiting import until
 
 from polling.core.changes import ChangePoll
 from polling.core.errors import PollClosed, PollFinal
@@ -49,7 +51,7 @@ async def test_between_any_two_batches(seed: int, database_url: str, connection:
     batches = [log[start : start + 15] for start in range(0, len(log), 15)]
     chance.shuffle(batches)
     done: set[str] = set()
-    with closing(CountingConnection(database_url)) as counting:
+    with contextlib.closing(CountingConnection(database_url)) as counting:
         for _ in range(STEPS):
             for poll in await _polls(connection, store, numbers):
                 done.add(await _do_something(chance, store, poll))
@@ -69,13 +71,15 @@ async def test_while_four_count(database_url: str, connection: Connection, store
     chance = random.Random(5)
     numbers = insert_polls(connection, POLICIES)
     log = _log_about_now(chance, 1200)
+    ids = {poll.number: poll.id for poll in await _polls(connection, store, numbers)}
     ended = threading.Event()
 
     def work(seed: int) -> None:
         mine = random.Random(seed)
-        with closing(CountingConnection(database_url)) as counting:
+        with contextlib.closing(CountingConnection(database_url)) as counting:
             while not ended.is_set():
-                count(counting, numbers, mine.sample(log, 60), [])
+                closing = counting.state([], ids).closing
+                count(counting, numbers, mine.sample(log, 60), [], closing=closing)
 
     with ThreadPoolExecutor(4) as pool:
         workers = [pool.submit(work, seed) for seed in range(4)]
@@ -89,7 +93,7 @@ async def test_while_four_count(database_url: str, connection: Connection, store
             ended.set()
         for worker in workers:
             worker.result(timeout=60)
-    with closing(CountingConnection(database_url)) as counting:
+    with contextlib.closing(CountingConnection(database_url)) as counting:
         _count_all_twice(connection, counting, numbers, log)
     stored = [_stored(connection, number, policy) for number, policy in zip(numbers, POLICIES, strict=True)]
     assert all(policy.gaps for policy in stored)
@@ -102,7 +106,7 @@ async def test_what_was_late_stays_so(database_url: str, connection: Connection,
     [poll] = await _polls(connection, store, [number])
     now = (datetime.now(UTC) - BEGAN).total_seconds()
     log = [Record(0, ballot, 1, (1, 0), ballot, round(now + after, 3)) for ballot, after in enumerate((-1, 60))]
-    with closing(CountingConnection(database_url)) as counting:
+    with contextlib.closing(CountingConnection(database_url)) as counting:
         count(counting, [number], log[:1], [])
         await store.close_poll(poll)
         count(counting, [number], log[1:], [])
@@ -123,7 +127,7 @@ async def test_a_time_that_the_log_has_passed_is_not_moved(
     [number] = insert_polls(connection, [policy])
     [poll] = await _polls(connection, store, [number])
     late = [Record(0, 1, 1, (1, 0), 0, round(now + 601, 3))]
-    with closing(CountingConnection(database_url)) as counting:
+    with contextlib.closing(CountingConnection(database_url)) as counting:
         count(counting, [number], late, [])
         with pytest.raises(PollClosed):
             await store.change_poll(poll, ChangePoll(closes_at=None))
@@ -138,7 +142,7 @@ async def test_a_shorter_time_leaves_what_counted(database_url: str, connection:
     [poll] = await _polls(connection, store, [number])
     now = (datetime.now(UTC) - BEGAN).total_seconds()
     log = [Record(0, 1, 1, (1, 0), 0, round(now + 600, 3))]
-    with closing(CountingConnection(database_url)) as counting:
+    with contextlib.closing(CountingConnection(database_url)) as counting:
         count(counting, [number], log, [])
         changed = await store.change_poll(poll, ChangePoll(closes_at=datetime.now(UTC) + timedelta(seconds=60)))
         assert changed.closes_at == log[0].time
@@ -161,6 +165,53 @@ async def test_ends_belong_to_the_last_closing(connection: Connection, store: St
         None,
         False,
     )
+
+
+@pytest.mark.parametrize("who", ["counting", "announcing", "sealing", "finalising"])
+async def test_whoever_waits_for_the_lock_sees_the_opening(
+    database_url: str, connection: Connection, store: Store, who: str
+) -> None:
+    """What began while the poll was closed, and gets its row once it is open, goes by how it is then: also a batch
+    whose snapshot is from before. A cast that came between is too late to it as it was to all before."""
+    now = (datetime.now(UTC) - BEGAN).total_seconds()
+    policy = Policy(closes_after=round(now - 600, 3), ends={(91, 0): 0} if who == "finalising" else None)
+    [number] = insert_polls(connection, [policy])
+    [poll] = await _polls(connection, store, [number])
+    between = [Record(0, 1, 1, (1, 0), 0, round(now - 300, 3))]
+
+    def wait() -> None:
+        if who == "counting":
+            with contextlib.closing(CountingConnection(database_url)) as counting:
+                count(counting, [number], between, [])
+            return
+        with psycopg.connect(database_url, autocommit=True) as mine:
+            if who == "announcing":
+                mine.execute(query("announce_closed"), {"numbers": [number]})
+            elif who == "finalising":
+                mine.execute(query("finalise"), {"limit": 500})
+            else:
+                with mine.transaction():
+                    mine.execute(query("lock_poll"), {"number": number})
+                    _seal(mine, number, policy.closes_at)
+
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(database_url) as opener:
+            opener.execute(query("lock_poll"), {"number": number})
+            waiting = pool.submit(wait)
+            until(lambda: _somebody_waits(connection), "the other one waits for the lock")
+            opener.execute(query("reopen_poll"), {"number": number, "closes_at": None})
+        waiting.result(timeout=60)
+    row = connection.execute("SELECT announced, ends, final FROM polls WHERE number = %s", [number]).fetchone()
+    assert row == (False, None, False)
+    [results] = await store.results([poll])
+    assert (results.status, results.revision, results.total) == ("open", 1, 0)
+    if who == "counting":
+        check(connection, [number], [_stored(connection, number, Policy())], between)
+
+
+def _somebody_waits(connection: Connection) -> bool:
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return connection.execute(asked).fetchone() != (0,)
 
 
 async def test_a_final_poll_stays_closed(connection: Connection, store: Store) -> None:
