@@ -21,6 +21,7 @@ export class Ballot {
     const { vote, pending } = known(poll.id);
     this.state = vote ? { step: vote.counted ? "counted" : "logged", option: vote.option } : null;
     this.voteId = vote?.id ?? null;
+    this.kept = true; // whether a vote that waits survives the page
     addEventListener("online", () => this.now());
     if (pending) this.send(pending);
     else if (vote) this.follow(vote.id, FIRST_LOOK);
@@ -38,7 +39,7 @@ export class Ballot {
   // Somebody chose. While a vote is under way, another choice waits for its end where a change is allowed.
   cast(option) {
     const pending = { option, key: newKey(), since: Date.now() };
-    note(this.poll.id, { pending });
+    this.kept = note(this.poll.id, { pending });
     if (this.sending) this.after = pending;
     else this.send(pending);
   }

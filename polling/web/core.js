@@ -96,10 +96,11 @@ export function keep(name, value) {
 // {pending: {option, key, since}} where nobody knows yet what became of a vote.
 export const known = (id) => recall(`poll:${id}`) ?? {};
 
+// False where this browser keeps nothing.
 export function note(id, changes) {
   const next = { ...known(id), ...changes };
   for (const [name, value] of Object.entries(next)) if (value === null) delete next[name];
-  keep(`poll:${id}`, Object.keys(next).length ? next : null);
+  return keep(`poll:${id}`, Object.keys(next).length ? next : null);
 }
 
 // The polls that this browser made or runs, newest first.

@@ -12,7 +12,10 @@ let bars;
 let chart;
 let told = ""; // what was last said of the vote
 
-const who = () => (known(pollId).vote ? { vote: known(pollId).vote.id } : {});
+function who() {
+  const vote = ballot?.voteId ?? known(pollId).vote?.id;
+  return vote ? { vote } : {};
+}
 
 // In a frame of another site browsers keep our cookie back: then one vote per browser cannot be had there.
 const elsewhere = (poll) => "framed" in document.body.dataset && once(poll) && !keepsCookies();
@@ -86,7 +89,7 @@ function sentence(state) {
     case "sending":
       return t("vote.sending", { option });
     case "waiting":
-      return t("vote.waiting", { option, why: state.problem.message, n: Math.max(0, Math.ceil((state.retryAt - Date.now()) / 1000)) });
+      return t(ballot.kept ? "vote.waiting" : "vote.waitingHere", { option, why: state.problem.message, n: Math.max(0, Math.ceil((state.retryAt - Date.now()) / 1000)) });
     case "logged":
       return t("vote.logged", { option });
     case "counted":
@@ -101,7 +104,7 @@ function sentence(state) {
 
 function onBallot() {
   const hiddenNow = watch.poll.results_hidden && watch.poll.results_visible === "after_vote";
-  if (hiddenNow && known(pollId).vote) {
+  if (hiddenNow && who().vote) {
     watch.subscribe();
     watch.refresh();
   }

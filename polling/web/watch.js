@@ -3,7 +3,9 @@ import { ask, left } from "./api.js";
 import { $, icon, span, t } from "./core.js";
 import { Live } from "./live.js";
 
-const SPREAD = 1500; // ms over which all who watch read again, so that not all come at once
+const SPREAD = 3_000; // ms over which all who watch read a changed poll again, so that not all come at once
+const SETTLED = 1_200; // ms after which every API process knows of a change
+const HIDDEN_SPREAD = 20_000; // the same where a mere change of votes looks no different
 
 export class Watch {
   // poll: as the API answered. who(): {vote} or {admin_token}, by which this reader may see hidden results.
@@ -34,7 +36,8 @@ export class Watch {
   onState(live, wait) {
     this.isLive = live;
     this.wait = wait;
-    if (!live) this.refresh();
+    // Where the socket stays away, HTTP may still answer.
+    if (!live && wait > 1) setTimeout(() => this.refresh(), Math.random() * wait * 1000);
     this.changed();
   }
 
@@ -42,10 +45,9 @@ export class Watch {
     const ours = frame.poll_id === this.poll.id;
     if (frame.type === "results" && ours) {
       if (frame.revision < this.poll.revision) return;
-      // No vote more, and yet a new revision: closed, reopened, or its texts or times were changed.
-      const other = frame.status !== this.poll.status || frame.final !== this.poll.final || (frame.revision > this.poll.revision && frame.total_votes === this.poll.total_votes);
+      const other = this.isOtherwise(frame);
       this.merge({ ...frame, results_hidden: frame.results_hidden ?? false });
-      if (other) setTimeout(() => this.refresh(), Math.random() * SPREAD);
+      if (other) this.readLater(frame.results_hidden ? HIDDEN_SPREAD : SPREAD);
     } else if (frame.type === "viewers" && ours) {
       this.viewers = frame.viewers;
       this.changed();
@@ -60,6 +62,20 @@ export class Watch {
       this.plain = true;
       this.socket.subscribe(this.poll.id);
     }
+  }
+
+  // Whether more than votes has changed: it was opened again, or its texts, its end or who sees what were changed.
+  isOtherwise(frame) {
+    const { poll } = this;
+    if (frame.status !== "open" || frame.revision === poll.revision) return false;
+    return poll.status !== "open" || frame.options.every((option, index) => option.votes === poll.options[index].votes);
+  }
+
+  readLater(spread) {
+    this.reading ??= setTimeout(() => {
+      this.reading = undefined;
+      this.refresh();
+    }, SETTLED + Math.random() * spread);
   }
 
   merge({ type: _type, poll_id: _id, ...news }) {

@@ -1,6 +1,7 @@
 """Pictures of every page of a real system, to be looked at: light, dark, on a phone, on a projector.
 
 `PYTHONPATH=tests .venv/bin/python -P -m browser.shots FOLDER [NAME…]`: all pages, or those whose names begin so.
+`docs` are the four that the README shows.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from support.system import System
 
 from polling.local.servers import Servers
 
-SIZES = {"": (1280, 900), "phone": (390, 844), "projector": (1920, 1080)}
+SIZES = {"": (1280, 900), "phone": (390, 844), "projector": (1920, 1080), "wall": (1440, 810)}
 LANGUAGES = {"Python": 412, "JavaScript": 287, "Rust": 158, "Go": 94, "Java": 71}
 PLACES = {"The harbour": 64, "A hut in the mountains": 51, "The old cinema": 23}
 LUNCH = {"Soup": 18, "Flammkuchen": 44, "Nothing, thanks": 7}
@@ -172,6 +173,18 @@ def shot_missing(stage: Stage, name: str, size: str, dark: bool) -> None:
         stage.take(page, name)
 
 
+def shots_of_docs(stage: Stage) -> None:
+    """The pictures of the README, small enough for it."""
+    shot_present(stage, "present", "wall", dark=True)
+    shot_vote(stage, "vote", "", dark=False)
+    shot_create(stage, "create", "", dark=False)
+    with stage.page("phone", dark=True) as page:
+        page.goto(f"/p/{stage.place.id}")
+        page.click(".bar >> nth=0")
+        expect(page.locator("#steps li.done")).to_have_count(3)
+        stage.take(page, "phone")
+
+
 SHOTS: dict[str, Callable[[Stage, str, str, bool], None]] = {
     name.removeprefix("shot_"): made for name, made in list(globals().items()) if name.startswith("shot_")
 }
@@ -190,6 +203,9 @@ def main(folder: Path, names: list[str]) -> None:
                     executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
                 )
                 stage = Stage(system, browser, folder)
+                if names == ["docs"]:
+                    shots_of_docs(stage)
+                    return
                 for name, shot in SHOTS.items():
                     for size, dark in (("", False), ("", True), ("phone", False), ("phone", True)):
                         full = "-".join([name, *([size] if size else []), "dark" if dark else "light"])
