@@ -19,7 +19,7 @@ from support.system import System
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 INSTALLED_WITHIN = 900.0
-PATIENCE = 15_000
+PATIENCE = 60_000
 """Milliseconds that a page may take for a step, on a busy machine."""
 
 expect.set_options(timeout=PATIENCE)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 from support.http import Client
+from support.polls import create
 
 from browser.conftest import Watched
 from browser.seeing import expect_counted, expect_votes, open_poll, tap
@@ -128,6 +129,19 @@ def test_a_reload_keeps_the_draft(page: Page) -> None:
     page.reload()
     page.wait_for_selector("form[data-ready]")
     assert texts(page) == ["", ""]
+
+
+def test_links_are_copied(open_page: Callable[..., Watched], client: Client) -> None:
+    poll = create(client)
+    page = open_page(permissions=["clipboard-read", "clipboard-write"]).page
+    open_poll(page, f"/p/{poll.id}/share#{poll.token}")
+    for field in ("link", "admin", "embed"):
+        page.click(f"[data-copies={field}]")
+        expect(page.locator("#toast")).to_have_text("Copied.")
+        page.wait_for_function(
+            "async text => (await navigator.clipboard.readText()) === text", arg=page.input_value(f"#{field}")
+        )
+    assert page.input_value("#admin").endswith(f"/p/{poll.id}/admin#{poll.token}")
 
 
 def test_by_the_keyboard_alone(page: Page, client: Client) -> None:
