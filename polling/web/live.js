@@ -17,7 +17,7 @@ export class Live {
     this.connect();
     setInterval(() => this.look(), PING_EVERY);
     addEventListener("online", () => this.again());
-    addEventListener("offline", () => this.probe());
+    addEventListener("offline", () => this.live && this.drop());
     addEventListener("pageshow", (event) => event.persisted && this.again());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.again());
   }

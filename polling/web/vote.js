@@ -55,7 +55,7 @@ function hint(poll) {
   if (!isOpen(poll)) return t(poll.final ? "hint.final" : "hint.closed");
   if (poll.one_vote_per === "voter") return t("hint.voter");
   if (elsewhere(poll)) return t("hint.elsewhere");
-  if (poll.results_hidden) return t(`hint.${poll.results_visible}`);
+  if (poll.results_hidden) return t(`hint.${poll.results_visible ?? "tap"}`);
   if (!ballot.state?.option) return t("hint.tap");
   if (once(poll)) return t(poll.allow_change ? "hint.change" : "hint.once");
   return t("hint.more");

@@ -45,9 +45,10 @@ export class Watch {
     const ours = frame.poll_id === this.poll.id;
     if (frame.type === "results" && ours) {
       if (frame.revision < this.poll.revision) return;
+      const blind = frame.results_hidden && this.poll.results_hidden;
       const other = this.isOtherwise(frame);
       this.merge({ ...frame, results_hidden: frame.results_hidden ?? false });
-      if (other) this.readLater(frame.results_hidden ? HIDDEN_SPREAD : SPREAD);
+      if (other) this.readLater(blind ? HIDDEN_SPREAD : SPREAD);
     } else if (frame.type === "viewers" && ours) {
       this.viewers = frame.viewers;
       this.changed();
@@ -68,7 +69,8 @@ export class Watch {
   isOtherwise(frame) {
     const { poll } = this;
     if (frame.status !== "open" || frame.revision === poll.revision) return false;
-    return poll.status !== "open" || frame.options.every((option, index) => option.votes === poll.options[index].votes);
+    const hides = Boolean(frame.results_hidden) !== Boolean(poll.results_hidden);
+    return hides || poll.status !== "open" || frame.options.every((option, index) => option.votes === poll.options[index].votes);
   }
 
   readLater(spread) {

@@ -44,7 +44,7 @@ def test_axe_finds_nothing(open_page: Callable[..., Watched], client: Client, po
 
     def expect_no_faults(path: str, *clicks: str, ready: str = "[data-ready]") -> None:
         page.goto(path)
-        page.wait_for_selector(ready)
+        page.wait_for_selector(ready, state="attached")
         for one in clicks:
             page.click(one)
         page.wait_for_timeout(100)
