@@ -30,6 +30,7 @@ judged AS MATERIALIZED (
         unnest(%(cast_positions)s::bigint[]), unnest(%(cast_times)s::timestamptz[]), generate_series(1, 1000)
     ) AS s (poll, ballot, option, position, at, hint)
     JOIN poll p ON p.number = s.poll),
+late AS MATERIALIZED (SELECT * FROM judged WHERE reason IS NOT NULL),
 ordered AS MATERIALIZED (
     SELECT poll, ballot, option, rank, at, open,
            row_number() OVER casts AS place, first_value(option) OVER casts AS winning
@@ -50,7 +51,7 @@ lost AS (
     GROUP BY poll, ballot HAVING count(*) = count(option)),
 rejected AS (
     INSERT INTO rejections (poll, ballot, option, reason)
-    SELECT poll, ballot, option, reason FROM judged WHERE reason IS NOT NULL
+    SELECT poll, ballot, option, reason FROM late
     UNION
     SELECT poll, ballot, option, 'taken' FROM ordered WHERE option <> winning AND rank < 0
     UNION
@@ -70,7 +71,9 @@ seen AS MATERIALIZED (
            array_agg(option::int) FILTER (WHERE n IS NOT NULL) AS options,
            array_agg(n) FILTER (WHERE n IS NOT NULL) AS ns
     FROM (SELECT poll, max(at) AS newest, bool_and(open) AS open, NULL::smallint AS option, NULL::bigint AS n
-          FROM judged GROUP BY poll
+          FROM ordered GROUP BY poll
+          UNION ALL
+          SELECT poll, max(at), bool_and(open), NULL, NULL FROM late GROUP BY poll
           UNION ALL
           SELECT poll, NULL, NULL, option, n FROM moved) AS parts
     GROUP BY poll ORDER BY poll),

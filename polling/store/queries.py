@@ -17,7 +17,8 @@ def _load(file: str) -> dict[str, str]:
             raise ValueError(f"{file} has two queries named {name}")
         lines = [line.strip() for line in text.splitlines() if not line.startswith("--")]
         # Without its layout the longest is short enough (4096) for psycopg to keep what it made of it.
-        found[name] = _BLANK.sub(r"\1", " ".join(lines).strip().replace(" )", ")"))
+        text = " ".join(lines).strip().replace(" )", ")").replace(" = ", "=")
+        found[name] = _BLANK.sub(r"\1", text)
     return found
 
 
