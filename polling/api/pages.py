@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from functools import cache
 from pathlib import Path
 
 import tornado.web
 
 from polling.api import headers
 from polling.api.base import Handler
+from polling.api.packing import Packed, Packer, takes_gzip
 from polling.api.routes import POLL_ID, Operation, Route
 from polling.api.services import Services
 from polling.api.voters import key_known, new_voter, set_voter_cookie, voter_of
@@ -28,16 +30,24 @@ _TYPES = {
 _BYTES = {".woff2", ".png"}
 
 
+@cache
+def _files() -> Packer:
+    return Packer(WEB)
+
+
 class StaticHandler(Handler, tornado.web.StaticFileHandler):
-    """`/static/…`: files of polling/web. The ETag is a hash of what is in the file."""
+    """`/static/…`: files of polling/web, compressed for who takes that. The ETag is a hash of what is sent."""
 
     HEADERS = headers.PAGE_HEADERS
+    _packed: Packed | None = None
 
     def initialize(self, services: Services) -> None:  # type: ignore[override]
         Handler.initialize(self, services)
         tornado.web.StaticFileHandler.initialize(self, str(WEB))
 
     def compute_etag(self) -> str | None:
+        if self._packed is not None:
+            return self._packed.etag
         return tornado.web.StaticFileHandler.compute_etag(self)
 
     def check_etag_header(self) -> bool:
@@ -46,7 +56,20 @@ class StaticHandler(Handler, tornado.web.StaticFileHandler):
     async def get(self, path: str = "index.html", include_body: bool = True) -> None:
         if Path(path).suffix not in _TYPES:
             raise NotFound
+        self.add_header("Vary", "Accept-Encoding")
+        if takes_gzip(self.request.headers.get("Accept-Encoding", "")) and "Range" not in self.request.headers:
+            self._packed = _files().find(path)
+        if self._packed is not None:
+            self._send(path, self._packed, include_body)
+            return
         await tornado.web.StaticFileHandler.get(self, path, include_body)
+
+    def _send(self, path: str, packed: Packed, include_body: bool) -> None:
+        self.set_header("Content-Type", f"{_TYPES[Path(path).suffix]}; charset=utf-8")
+        self.set_header("Content-Encoding", "gzip")
+        self.set_extra_headers(path)
+        self.set_header("Content-Length", str(len(packed.body)))
+        self.finish(packed.body if include_body else None)
 
     async def head(self, path: str = "index.html") -> None:  # type: ignore[override]
         await self.get(path, include_body=False)

@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
 from support.http import Client
 from support.system import System
 
@@ -20,6 +21,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 INSTALLED_WITHIN = 900.0
 PATIENCE = 60_000
 """Milliseconds that a page may take for a step, on a busy machine."""
+
+expect.set_options(timeout=PATIENCE)
 
 _WATCH = """
 window.violations = [];
@@ -29,11 +32,14 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 
 class Watched:
-    """A page of a new browser, and what may not happen on it. `errors` has all of it, in words."""
+    """A page of a new browser, and what may not happen on it. `errors` has all of it, in words.
 
-    def __init__(self, browser: Browser, url: str) -> None:
+    `options` are those of a browser's context, as Playwright names them: `locale`, `color_scheme`, `viewport`.
+    """
+
+    def __init__(self, browser: Browser, url: str, **options: Any) -> None:
         self.url = url
-        self._context = browser.new_context(base_url=url, locale="en-GB")
+        self._context = browser.new_context(**{"base_url": url, "locale": "en-GB", **options})
         self._context.set_default_timeout(PATIENCE)
         self._context.add_init_script(_WATCH)
         self.page: Page = self._context.new_page()
@@ -135,6 +141,22 @@ def page(watched: Watched) -> Iterator[Page]:
     """The same; nothing may go wrong on it."""
     yield watched.page
     assert watched.fails() == []
+
+
+@pytest.fixture
+def open_page(chromium: Browser, system: System) -> Iterator[Callable[..., Watched]]:
+    """Opens pages, each in a browser of its own; nothing may go wrong on any of them."""
+    opened: list[Watched] = []
+
+    def open_page(**options: Any) -> Watched:
+        opened.append(Watched(chromium, options.pop("url", system.url), **options))
+        return opened[-1]
+
+    yield open_page
+    fails = [fail for one in opened for fail in one.fails()]
+    for one in opened:
+        one.close()
+    assert fails == []
 
 
 @pytest.fixture

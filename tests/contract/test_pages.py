@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import time
 from collections.abc import Iterator
@@ -236,6 +237,27 @@ def test_the_pages_are_asked_for_again_by_their_etag(client: Client) -> None:
     first = client.get("/")
     again = client.get("/", If_None_Match=first.headers["ETag"])
     assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize("path", ["/", "/leaderboard", "/static/core.js", "/static/app.css", "/static/locales/de.json"])
+def test_texts_come_compressed_to_who_takes_that(client: Client, path: str) -> None:
+    """The same file, with an ETag of its own for each form, so that no cache mixes the two."""
+    plain = client.get(path)
+    packed = client.get(path, Accept_Encoding="gzip, br")
+    assert (plain.headers["Content-Encoding"], packed.headers["Content-Encoding"]) == (None, "gzip")
+    assert gzip.decompress(packed.body) == plain.body
+    assert len(packed.body) < len(plain.body)
+    assert packed.headers["Content-Type"] == plain.headers["Content-Type"]
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    for answer in (plain, packed):
+        assert "Accept-Encoding" in answer.headers["Vary"]
+    again = client.get(path, Accept_Encoding="gzip", If_None_Match=packed.headers["ETag"])
+    assert (again.status, again.body, again.headers["ETag"]) == (304, b"", packed.headers["ETag"])
+    other = client.get(path, If_None_Match=packed.headers["ETag"])
+    assert (other.status, other.body) == (200, plain.body)
+    head = client.request("HEAD", path, headers={"Accept-Encoding": "gzip"})
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["Content-Length"] == str(len(packed.body))
 
 
 def test_the_page_gives_the_browser_its_voter(browser: Client, poll: Made) -> None:
