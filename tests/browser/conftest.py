@@ -59,7 +59,9 @@ class Watched:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         # That an answer was an error is told to people by the page itself.
-        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+        said = message.type in ("error", "warning") and not message.text.startswith("Failed to load resource")
+        # Only where a test takes the net away does the browser say that it is gone.
+        if said and "ERR_INTERNET_DISCONNECTED" not in message.text:
             self.errors.append(f"console: {message.text}")
 
     def _on_dialog(self, dialog: Dialog) -> None:
