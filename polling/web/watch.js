@@ -68,9 +68,10 @@ export class Watch {
   // Whether more than votes has changed: it was opened again, or its texts, its end or who sees what were changed.
   isOtherwise(frame) {
     const { poll } = this;
-    if (frame.status !== "open" || frame.revision === poll.revision) return false;
-    const hides = Boolean(frame.results_hidden) !== Boolean(poll.results_hidden);
-    return hides || poll.status !== "open" || frame.options.every((option, index) => option.votes === poll.options[index].votes);
+    if (frame.status !== "open") return false;
+    if (Boolean(frame.results_hidden) !== Boolean(poll.results_hidden)) return true;
+    if (frame.revision === poll.revision) return false;
+    return poll.status !== "open" || frame.options.every((option, index) => option.votes === poll.options[index].votes);
   }
 
   readLater(spread) {

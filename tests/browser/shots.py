@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -23,6 +24,7 @@ from polling.local.servers import Servers
 SIZES = {"": (1280, 900), "phone": (390, 844), "projector": (1920, 1080), "wall": (1440, 810)}
 LANGUAGES = {"Python": 412, "JavaScript": 287, "Rust": 158, "Go": 94, "Java": 71}
 PLACES = {"The harbour": 64, "A hut in the mountains": 51, "The old cinema": 23}
+TALKS = ("a long talk about logs and their many offsets", "Kafka", "PostgreSQL's plans", "ZooKeeper")
 LUNCH = {"Soup": 18, "Flammkuchen": 44, "Nothing, thanks": 7}
 
 
@@ -37,6 +39,11 @@ class Stage:
         self.lunch = filled(client, "What is for lunch?", LUNCH)
         self.fresh = create(client, "Monday", "Tuesday", "Wednesday", question="Which day suits you?")
         self.closed = filled(client, "Tabs or spaces?", {"Tabs": 211, "Spaces": 208})
+        asked = "Which of the many things that we talked about all day would you like to hear more of in the last hour?"
+        texts = [f"{place}: {what}" for place in ("Hall", "Room", "Foyer") for what in TALKS]
+        votes = {text: 3 + number * 5 % 17 for number, text in enumerate(texts)}
+        soon = (datetime.now(UTC) + timedelta(minutes=12)).isoformat()
+        self.crowded = filled(client, asked, votes, closes_at=soon)
         client.post(f"{self.closed.path}/close", **self.closed.admin).expect(200)
 
     @contextmanager
@@ -64,7 +71,7 @@ class Stage:
 def filled(client: Client, question: str, votes: dict[str, int], **fields: object) -> Made:
     """A poll with so many votes: one that takes one a browser gets them from as many browsers."""
     poll = create(client, *votes, question=question, **fields)
-    if fields:
+    if "one_vote_per" in fields:
         for text, number in votes.items():
             for _ in range(number):
                 client.post(f"{poll.path}/vote", {"option": text}).expect(202)
@@ -143,6 +150,24 @@ def shot_present(stage: Stage, name: str, size: str, dark: bool) -> None:
         stage.take(page, name)
         page.keyboard.press("?")
         stage.take(page, f"{name}-keys")
+
+
+def shot_crowded(stage: Stage, name: str, size: str, dark: bool) -> None:
+    with stage.page(size or "projector", dark=dark) as page:
+        page.goto(f"/p/{stage.crowded.id}/present#{stage.crowded.token}")
+        page.wait_for_selector("[data-ready]")
+        stage.take(page, name)
+
+
+def shot_settings(stage: Stage, name: str, size: str, dark: bool) -> None:
+    with stage.page(size, dark=dark) as page:
+        page.goto("/")
+        page.wait_for_selector("form[data-ready]")
+        page.click("#settings summary")
+        page.check("input[value=at]")
+        page.click("#make")
+        page.set_viewport_size({"width": SIZES[size][0], "height": 1700})
+        stage.take(page, name)
 
 
 def shot_leaderboard(stage: Stage, name: str, size: str, dark: bool) -> None:
