@@ -154,6 +154,7 @@ ROUTES = [
                     ADMIN,
                 ),
                 errors=(PollNotFound, TokenMissing, TokenWrong, ResultsHidden, ValidationError, StoreUnavailable),
+                other_media=("text/csv", "application/x-ndjson"),
             ),
         ),
     )
