@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
+
+from tornado.iostream import StreamClosedError
 
 from polling import telemetry
 from polling.api.answers import ExportAnswer, ExportedBallot, encode, poll_answer
@@ -71,28 +74,34 @@ class ExportHandler(Handler):
 
     async def _send_ballots(self, poll: Poll, form: str) -> None:
         """One page after the other, each when the peer has taken the one before: memory is that of a page."""
-        pages = self.services.store.ballots(poll)
-        page = await anext(pages)  # while an error still can be answered
-        self._name(f"poll-{poll.id}-ballots.{'csv' if form == 'csv' else 'ndjson'}")
-        self.set_header("Content-Type", _CSV if form == "csv" else _LINES)
-        if form == "csv":
-            self.write(sheets.BOM + sheets.lines([_BALLOTS]))
         stream = getattr(self.request.connection, "stream", None)
-        try:
-            while True:
-                self.write(_ballots(poll, page, form))
-                await self.flush()
-                if isinstance(stream, DoorStream):
-                    await stream.taken()
-                await asyncio.sleep(0)
-                page = await anext(pages)
-        except StopAsyncIteration:
-            self.finish()
-        except StoreUnavailable:
-            # What is there already looks whole unless the connection breaks.
-            log.warning("an export was broken off, PostgreSQL is away", poll=poll.id)
-            if stream is not None:
-                stream.close()
+        async with aclosing(self.services.store.ballots(poll)) as pages:
+            page = await anext(pages)  # while an error still can be answered
+            self._name(f"poll-{poll.id}-ballots.{'csv' if form == 'csv' else 'ndjson'}")
+            self.set_header("Content-Type", _CSV if form == "csv" else _LINES)
+            if form == "csv":
+                self.write(sheets.BOM + sheets.lines([_BALLOTS]))
+            try:
+                await self._send(_ballots(poll, page, form), stream)
+                async for page in pages:
+                    await self._send(_ballots(poll, page, form), stream)
+            except StreamClosedError:
+                return  # the peer has gone, and needs no more
+            except StoreUnavailable:
+                # What is there already looks whole unless the connection breaks.
+                log.warning("an export was broken off, PostgreSQL is away", poll=poll.id)
+                if stream is not None:
+                    stream.close()
+                return
+        self.finish()
+
+    async def _send(self, lines: bytes, stream: object) -> None:
+        """Returns when the peer's kernel has taken it, and others had their turn. Raises StreamClosedError."""
+        self.write(lines)
+        await self.flush()
+        if isinstance(stream, DoorStream):
+            await stream.taken()
+        await asyncio.sleep(0)
 
 
 def _sheet(poll: Poll, results: Results, now: datetime) -> bytes:
@@ -154,6 +163,7 @@ ROUTES = [
                     ADMIN,
                 ),
                 errors=(PollNotFound, TokenMissing, TokenWrong, ResultsHidden, ValidationError, StoreUnavailable),
+                other_media=("text/csv", "application/x-ndjson"),
             ),
         ),
     )

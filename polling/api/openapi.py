@@ -93,7 +93,9 @@ def _answer(operation: Operation, about: str, shape: Any, named: dict[Any, dict[
     if shape is None:
         return {"description": about}
     schema = {"type": "string"} if shape is str else named[shape]
-    return {"description": about, "content": {operation.answer_media: {"schema": schema}}}
+    content = {operation.answer_media: {"schema": schema}}
+    content |= {media: {"schema": {"type": "string"}} for media in operation.other_media}
+    return {"description": about, "content": content}
 
 
 def _errors(operation: Operation, problem: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import tornado.web
 
@@ -117,6 +118,13 @@ class PollPage(PageHandler):
                 return
         await super().get(self.FILE, include_body)
 
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """An id that can be none, as it is no UTF-8, is answered as any other."""
+        if status_code == 404 or isinstance(kwargs.get("exc_info", (None, None, None))[1], NotFound):
+            self._say_missing()
+        else:
+            super().write_error(status_code, **kwargs)
+
     def _say_missing(self) -> None:
         self.set_status(404)
         self.set_header("Content-Type", "text/html; charset=utf-8")
@@ -171,8 +179,7 @@ def _page(path: str, handler: type[PageHandler], summary: str) -> Route:
     operation = Operation(
         "get",
         summary,
-        {200: ("A page", str)},
-        description="Where there is no such poll a page says so, with 404." if of_poll else "",
+        {200: ("A page", str), **({404: ("A page that says that there is no such poll", str)} if of_poll else {})},
         answer_media="text/html",
         parameters=(POLL_ID,) if of_poll else (),
     )

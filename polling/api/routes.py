@@ -25,7 +25,9 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of an address. `answers`: for each status what it means and the body's type (None for no body)."""
+    """One method of an address. `answers`: for each status what it means and the body's type (None for no body), which
+    comes as `answer_media`, or as text of `other_media`.
+    """
 
     method: str
     summary: str
@@ -35,6 +37,7 @@ class Operation:
     body_media: str = "application/json"
     body_required: bool = True
     answer_media: str = "application/json"
+    other_media: tuple[str, ...] = ()
     example: Any = None
     parameters: tuple[Parameter, ...] = ()
     errors: tuple[type[PollingError], ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from polling.core import polls as rules
@@ -95,7 +95,7 @@ class Store(Changing):
         rows = await self._rows("series", poll=poll.number, step=step)
         return [Point(row["at"].astimezone(UTC), row["counts"]) for row in rows]
 
-    async def ballots(self, poll: Poll, page: int = 1000) -> AsyncIterator[list[StoredBallot]]:
+    async def ballots(self, poll: Poll, page: int = 1000) -> AsyncGenerator[list[StoredBallot], None]:
         """Every ballot of a poll, in pages, each a query of its own: what is counted meanwhile may be there or not.
 
         Nothing is held between two pages, however long the next one is not asked for.

@@ -26,7 +26,7 @@ def test_a_poll_has_its_pages(client: Client, poll: Made, page: str) -> None:
 def test_an_unknown_polls_page_says_so_in_plain_words(client: Client, poll: Made, page: str) -> None:
     client.delete(poll.path, **poll.admin).expect(204)
     known = client.get("/").headers["ETag"]
-    for poll_id in ("nothing", poll.id, "%00", "x" * 300):
+    for poll_id in ("nothing", poll.id, "%00", "%FF", "x" * 300):
         for headers in ({}, {"If_None_Match": "*"}, {"If_None_Match": known}):
             answer = client.get(f"/p/{poll_id}{page}", **headers)
             assert answer.status == 404

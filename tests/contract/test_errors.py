@@ -146,11 +146,13 @@ def test_addresses_that_are_none(client: Client, path: str) -> None:
 ADDRESSES = {
     "/api/polls": {"GET", "HEAD", "POST", "OPTIONS"},
     "/api/polls/{id}": {"GET", "HEAD", "PATCH", "DELETE", "OPTIONS"},
+    "/api/polls/{id}/reopen": {"POST", "OPTIONS"},
+    "/api/polls/{id}/series": {"GET", "HEAD", "OPTIONS"},
+    "/api/polls/{id}/export": {"GET", "HEAD", "OPTIONS"},
     "/api/polls/{id}/vote": {"POST", "OPTIONS"},
     "/api/polls/{id}/votes/batch": {"POST", "OPTIONS"},
     "/api/polls/{id}/votes/AAAA": {"GET", "HEAD", "OPTIONS"},
     "/api/polls/{id}/close": {"POST", "OPTIONS"},
-    "/api/polls/{id}/reopen": {"POST", "OPTIONS"},
     "/api/leaderboard": {"GET", "HEAD", "OPTIONS"},
     "/livez": {"GET", "HEAD", "OPTIONS"},
     "/readyz": {"GET", "HEAD", "OPTIONS"},
@@ -158,6 +160,11 @@ ADDRESSES = {
     "/openapi.json": {"GET", "HEAD", "OPTIONS"},
     "/docs": {"GET", "HEAD", "OPTIONS"},
     "/": {"GET", "HEAD", "OPTIONS"},
+    "/leaderboard": {"GET", "HEAD", "OPTIONS"},
+    "/p/{id}": {"GET", "HEAD", "OPTIONS"},
+    "/p/{id}/embed": {"GET", "HEAD", "OPTIONS"},
+    "/p/{id}/qr.svg": {"GET", "HEAD", "OPTIONS"},
+    "/embed.js": {"GET", "HEAD", "OPTIONS"},
 }
 """Every address of the contract, and what it takes."""
 

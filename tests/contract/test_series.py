@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import socket
 from datetime import datetime
 from typing import Any
 
@@ -180,6 +181,22 @@ def test_every_ballot_that_counts_has_a_line(client: Client) -> None:
     assert {row["vote_id"].removeprefix("'"): row["option_id"] for row in by_sheet} == wanted
     assert {row["option"] for row in by_sheet} == {"Yes", "'=No"}
     assert client.get(poll.path).status == 200, "the connection can be used again"
+
+
+def test_who_goes_away_in_the_middle_of_a_long_file(client: Client) -> None:
+    """Is no fault of ours, and keeps nobody else waiting; whoever stays gets all of it."""
+    poll = create(client)
+    for _ in range(3):
+        batch(client, poll, [{"option": "1"}] * 10_000).expect(202)
+    counted(client, poll, 30_000, 0)
+    with socket.create_connection((client.host, client.port), 30) as going:
+        going.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        head = f"GET {poll.path}/export?of=ballots HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {poll.token}\r\n\r\n"
+        going.sendall(head.encode())
+        assert going.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert client.request("HEAD", f"{poll.path}/export?of=ballots", headers=poll.admin).status == 200
+    answer = export(client, poll, "?of=ballots", **poll.admin)
+    assert len({json.loads(line)["vote_id"] for line in answer.body.splitlines()}) == 30_000
 
 
 def test_a_vote_that_moved_has_one_line(client: Client) -> None:

@@ -221,6 +221,9 @@ REQUESTS = st.fixed_dictionaries(
     {"type": st.sampled_from(["subscribe", "unsubscribe", "vote", "ping", "welcome", "results"]) | st.text(max_size=9)},
     optional={
         "poll": st.text(max_size=70) | JUNK,
+        "vote": st.text(max_size=40) | JUNK,
+        "admin_token": st.text(max_size=40) | JUNK,
+        "viewers": st.booleans() | JUNK,
         "leaderboard": st.booleans() | JUNK,
         "option": st.text(max_size=20) | JUNK,
         "ref": JUNK,
