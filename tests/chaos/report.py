@@ -82,7 +82,7 @@ def write(outcome: Outcome, folder: Path) -> None:
 
 def _kind(fault: str) -> str:
     first = fault.partition(":")[0] if ":" in fault else fault.partition(" ")[0]
-    return {"die": "failpoint", "clock": "clock off", "read-only": "read-only"}.get(first, first)
+    return {"die": "failpoint", "clock": "clock off", "the": "leader and stopped followers"}.get(first, first)
 
 
 def _listed(counter: Counter[str]) -> str:
