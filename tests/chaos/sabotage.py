@@ -67,7 +67,7 @@ def unique_ballot() -> None:
     from polling.store import counting, queries
 
     text = queries.query("count")
-    begin, end = text.index("ON CONFLICT (poll, ballot)"), text.index("RETURNING poll, ballot, option, prev, rank")
+    begin, end = text.index("ON CONFLICT (poll,ballot)"), text.index("RETURNING poll,ballot,option,prev,rank")
     _count_with(counting, text[:begin] + text[end:])
 
 
