@@ -72,11 +72,9 @@ class BatchHandler(Handler):
             turn = lines[start : start + TURN]
             judged = [(number, self._judge(poll, key, number, text, now)) for number, text in turn]
             known = await self._recall_all(judged)
-            for number, paper in judged:
-                outcome = known.get(number, paper)
-                if isinstance(outcome, Paper):
-                    casting.produce_with(sending, outcome)
-                outcomes.append((number, outcome))
+            outcomes += [(number, known.get(number, paper)) for number, paper in judged] if known else judged
+            fresh = [outcome for _, outcome in outcomes[-len(judged) :] if isinstance(outcome, Paper)]
+            casting.produce_with(sending, poll, fresh)
             await asyncio.sleep(0)
         lost = await casting.settled(sending, (outcome for _, outcome in outcomes if isinstance(outcome, Paper)))
         return [(number, _settled(outcome, lost)) for number, outcome in outcomes]

@@ -121,12 +121,13 @@ class Casting:
         return self._writer.cast(paper.poll.id, paper.ballot, paper.option)
 
     def produce_many(self) -> Sending:
-        """Begins to hand many judged votes to Kafka, each by `produce_with`; to be awaited by `settled`."""
+        """Begins to hand many judged votes to Kafka, some at a time by `produce_with`; to be awaited by `settled`."""
         return self._writer.cast_many()
 
-    def produce_with(self, sending: Sending, paper: Paper) -> None:
-        """Hands one of many to Kafka. Raises nothing: whether it went well is known when all are settled."""
-        self._writer.cast_with(sending, paper.poll.id, paper.ballot, paper.option, paper.repeatable)
+    def produce_with(self, sending: Sending, poll: Poll, papers: Iterable[Paper]) -> None:
+        """Hands some of many to Kafka, all of one poll. Raises nothing: whether it went well is known when all are
+        settled."""
+        self._writer.cast_with(sending, poll.id, ((paper.ballot, paper.option, paper.repeatable) for paper in papers))
 
     async def settled(self, sending: Sending, papers: Iterable[Paper]) -> AbstractSet[bytes]:
         """Waits for all acknowledgements, and remembers the votes. Answers the ballots that have none."""

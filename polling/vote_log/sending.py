@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import itertools
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
@@ -29,10 +29,9 @@ class Sending:
         self._loop = loop
         self._generations = generations
         self._remembered: set[bytes] = set()
-        self._sent = 0  # by the loop's thread alone
-        self._reported = 0  # by whichever thread serves a producer; there are two while one is made anew
-        self._lock = threading.Lock()
-        self._all: int | None = None
+        self._sent = 0
+        self._reported = itertools.count(1)  # one step at a time, whichever threads take them
+        self._last: int | None = None
         self._settled: asyncio.Future[None] = loop.create_future()
 
     def sent(self, ballot: bytes, remember: bool) -> None:
@@ -47,11 +46,11 @@ class Sending:
         self._sent -= 1
 
     async def settled(self) -> AbstractSet[bytes]:
-        """Returns after the last report: `lost`."""
-        with self._lock:
-            self._all = self._sent
-            if self._reported == self._all:
-                self._wake()
+        """Returns after the last report: `lost`. To be called once, after the last vote was sent."""
+        # This counts as a report too, and whoever is the last to report knows it.
+        self._last = self._sent + 1
+        if next(self._reported) == self._last:
+            self._wake()
         await self._settled
         if self.lost:
             log.warning("votes were not acknowledged", votes=len(self.lost), error=str(self._error or "queue full"))
@@ -59,6 +58,12 @@ class Sending:
 
     def on_delivery(self, error: KafkaError | None, message: Message) -> None:
         """For the producer, in its thread."""
+        if error is not None or self._remembered:
+            self._note(error, message)
+        if next(self._reported) == self._last:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _note(self, error: KafkaError | None, message: Message) -> None:
         ballot = message.key() or b""
         if error is not None:
             self._error = error
@@ -67,11 +72,6 @@ class Sending:
             generation = self._generations[message.topic() or ""]
             place = Position(generation, message.partition() or 0, message.offset() or 0)
             self.placed.setdefault(ballot, place)
-        with self._lock:
-            self._reported += 1
-            last = self._reported == self._all
-        if last:
-            self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         if not self._settled.done():  # whoever waited may have been cancelled

@@ -9,7 +9,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -77,35 +77,49 @@ class VoteWriter:
         return future
 
     def cast_many(self) -> Sending:
-        """Begins to send many votes, each by `cast_with`; await its `settled` after the last."""
+        """Begins to send many votes, some at a time by `cast_with`; await its `settled` after the last."""
         return Sending(self._loop, self._generations)
 
-    def cast_with(self, sending: Sending, poll_id: str, ballot: bytes, option: int, remember: bool) -> None:
-        """Sends one of many. What cannot be sent now is among its `lost`."""
-        sending.sent(ballot, remember)
+    def cast_with(self, sending: Sending, poll_id: str, votes: Iterable[tuple[bytes, int, bool]]) -> None:
+        """Sends some of many: the ballot, the option, and whether its place is to be remembered. What cannot be sent
+        now is among its `lost`."""
         try:
-            self._send(poll_id, ballot, option, sending.on_delivery)
+            producer, topic = self._ready()
         except LogUnavailable:
-            sending.refused(ballot)
+            for ballot, _option, _remember in votes:
+                sending.lost.add(ballot)
+            return
+        produce, on_delivery = producer.produce, sending.on_delivery
+        begin, end = _around(poll_id)
+        for ballot, option, remember in votes:
+            sending.sent(ballot, remember)
+            try:
+                produce(
+                    topic,
+                    b"%b%b%b%d%b" % (begin, ballot.hex().encode(), _BETWEEN, option, end),
+                    ballot,
+                    on_delivery=on_delivery,
+                )
+            except (BufferError, KafkaException) as error:
+                self._on_unsent(error)
+                sending.refused(ballot)
 
     def _send(self, poll_id: str, ballot: bytes, option: int, on_delivery: OnDelivery) -> None:
+        producer, topic = self._ready()
+        begin, end = _around(poll_id)
+        value = b"%b%b%b%d%b" % (begin, ballot.hex().encode(), _BETWEEN, option, end)
+        try:
+            producer.produce(topic, value, ballot, on_delivery=on_delivery)
+        except (BufferError, KafkaException) as error:
+            self._on_unsent(error)
+            raise LogUnavailable from error
+
+    def _ready(self) -> tuple[Producer, str]:
         if self._topic is None:
             raise LogUnavailable
         if self._fatal:
             self._renew()
-        value = b'{"poll":"%b","ballot":"%b","option":"%d","at":%d}' % (
-            poll_id.encode(),
-            ballot.hex().encode(),
-            option,
-            time.time() * 1000,
-        )
-        try:
-            self._producer.produce(self._topic, value, ballot, on_delivery=on_delivery)
-        except BufferError as error:
-            raise LogUnavailable from error
-        except KafkaException as error:
-            self._on_refusal(error.args[0])
-            raise LogUnavailable from error
+        return self._producer, self._topic
 
     async def ping(self, timeout: float = 2.0) -> bool:
         """Whether Kafka answers."""
@@ -173,6 +187,11 @@ class VoteWriter:
         if failed:
             log.warning("votes were not acknowledged", votes=failed, error=str(last))
 
+    def _on_unsent(self, error: BufferError | KafkaException) -> None:
+        """The local queue is full, or the log refuses votes."""
+        if isinstance(error, KafkaException):
+            self._on_refusal(error.args[0])
+
     def _on_refusal(self, error: KafkaError) -> None:
         """A vote was not even queued. Said, and looked into, once a second: all the votes after it will be refused too.
 
@@ -203,3 +222,11 @@ class VoteWriter:
         limit = time.monotonic() + ACK_SECONDS
         while len(producer) and time.monotonic() < limit:
             self._serve(producer, 0.1)
+
+
+_BETWEEN = b'","option":"'
+
+
+def _around(poll_id: str) -> tuple[bytes, bytes]:
+    """A record's value before its ballot, and after its option."""
+    return b'{"poll":"%b","ballot":"' % poll_id.encode(), b'","at":%d}' % (time.time() * 1000)

@@ -60,8 +60,7 @@ async def test_many_are_waited_for_as_one(writer: VoteWriter, topic: str, kafka_
     writer.use(topic, 7, 3)
     sending = writer.cast_many()
     made = [ballots.fresh() for _ in range(500)]
-    for number, ballot in enumerate(made):
-        writer.cast_with(sending, "p", ballot, 2, remember=number % 100 == 0)
+    writer.cast_with(sending, "p", ((ballot, 2, number % 100 == 0) for number, ballot in enumerate(made)))
     assert await sending.settled() == set()
     assert sorted(sending.placed) == sorted(made[::100])
     for ballot, (generation, partition, offset) in sending.placed.items():
@@ -76,8 +75,7 @@ async def test_none_at_all_are_settled_at_once(writer: VoteWriter) -> None:
 async def test_many_without_a_topic_are_lost(writer: VoteWriter) -> None:
     sending = writer.cast_many()
     made = {ballots.fresh() for _ in range(3)}
-    for ballot in made:
-        writer.cast_with(sending, "p", ballot, 1, remember=True)
+    writer.cast_with(sending, "p", [(ballot, 1, True) for ballot in made])
     assert await sending.settled() == made
     assert sending.placed == {}
 
@@ -110,8 +108,7 @@ async def test_what_is_not_acknowledged_is_told_at_the_end(topic: str) -> None:
     waiting = writer.cast("p", ballots.fresh(), 1)
     sending = writer.cast_many()
     made = {ballots.fresh() for _ in range(3)}
-    for ballot in made:
-        writer.cast_with(sending, "p", ballot, 1, remember=True)
+    writer.cast_with(sending, "p", [(ballot, 1, True) for ballot in made])
     settled = asyncio.create_task(sending.settled())
     assert not await writer.ping(0.2)
     await writer.close(0.2)
