@@ -77,10 +77,10 @@ class Poll(msgspec.Struct, frozen=True):
 
     def option_number(self, text_or_id: str) -> int | None:
         """The number (from 1) of the option that this text names, or this id; the exact text wins."""
-        wanted = clean(text_or_id)
-        for number, text in enumerate(self.options, 1):
-            if text == wanted:
-                return number
+        # Options are stored clean: most texts that name one are so already.
+        wanted = text_or_id if text_or_id in self.options else clean(text_or_id)
+        if wanted in self.options:
+            return self.options.index(wanted) + 1
         if text_or_id.isascii() and text_or_id.isdecimal() and text_or_id[0] != "0" and len(text_or_id) <= 3:
             number = int(text_or_id)
             if number <= len(self.options):
