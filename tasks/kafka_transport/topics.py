@@ -121,7 +121,13 @@ class Topics:
             # A client that asked for a topic too early believes for many minutes that it is not there, if it knew
             # another one before (librdkafka 2.16: the other's expiry comes first). To list them all corrects that.
             self._admin.list_topics(timeout=_PATIENCE)
-            return self._ask_offsets(places, which)
+            try:
+                return self._ask_offsets(places, which)
+            except KafkaException:
+                # Kafka may have lost it with all its data: whoever needs it next has to make it anew.
+                for place in places:
+                    self.forget(place.topic)
+                raise
 
     def _ask_offsets(self, places: list[TopicPartition], which: Any) -> dict[int, int]:
         found = self._admin.list_offsets({place: which for place in places}, request_timeout=_PATIENCE)
