@@ -9,7 +9,7 @@ import msgspec
 
 from polling.core.errors import PollingError
 from polling.core.leaderboard import Leaderboard
-from polling.core.polls import MAX_FRAME, Poll, Results, share
+from polling.core.polls import MAX_FRAME, Poll, Results
 
 PROTOCOL = 1
 PING = b"\x89\x00"
@@ -30,7 +30,6 @@ def text(payload: bytes) -> bytes:
 
 def results(poll: Poll, now: Results, *, shown: bool = True) -> bytes:
     """How a poll stands: a whole snapshot. Not `shown`: for those from whom the results are hidden."""
-    total = now.total
     hidden = {} if shown else {"results_hidden": True}
     return text(
         _encode(
@@ -38,17 +37,17 @@ def results(poll: Poll, now: Results, *, shown: bool = True) -> bytes:
                 "type": "results",
                 "poll_id": now.poll_id,
                 "revision": now.revision,
-                "total_votes": total,
+                "total_votes": now.total,
                 "status": now.status,
                 "final": now.final,
                 "options": [
                     {
-                        "id": str(number),
-                        "text": option,
+                        "id": option_id,
+                        "text": text,
                         "votes": votes if shown else None,
-                        "share": share(votes, total) if shown else None,
+                        "share": part if shown else None,
                     }
-                    for number, (option, votes) in enumerate(zip(poll.options, now.counts, strict=True), 1)
+                    for option_id, text, votes, part in now.of_options(poll)
                 ],
                 **hidden,
             }

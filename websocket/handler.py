@@ -19,6 +19,7 @@ from polling.core.errors import (
     UnsupportedMediaType,
     ValidationError,
 )
+from polling.core.sight import NOTHING, Claim
 from polling.telemetry import metrics
 from websocket import close_codes, frames, requests
 from websocket.allowance import PAUSE, Allowance
@@ -27,7 +28,6 @@ from websocket.handshake import Handshake
 from websocket.hub import Hub
 from websocket.outbox import Outbox
 from websocket.porter import Porter
-from websocket.sight import Claim
 from websocket.viewer import Viewer
 from websocket.voting import Voting
 
@@ -39,8 +39,6 @@ MAX_POLL_ID = 64
 SEND_BUFFER = 64 * 1024
 """Bytes in the kernel for what a socket has not read yet (Linux doubles it). What lies there can't be replaced by
 anything newer, so it had better be little; the kernel's own choice may grow to megabytes."""
-
-_NOTHING = Claim()
 
 
 class LiveSocket(Handshake):
@@ -144,7 +142,7 @@ class LiveSocket(Handshake):
             case requests.Ping():
                 self._outbox.answer(frames.PONG)
 
-    def _subscribe(self, poll_id: str, claim: Claim = _NOTHING, *, count: bool = False) -> None:
+    def _subscribe(self, poll_id: str, claim: Claim = NOTHING, *, count: bool = False) -> None:
         error: PollingError | None = None
         if len(poll_id) > MAX_POLL_ID:
             error = PollNotFound()

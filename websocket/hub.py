@@ -12,6 +12,7 @@ from polling import telemetry
 from polling.casting import PollBook
 from polling.core.errors import InternalError, PollingError, PollNotFound
 from polling.core.polls import Poll, Results
+from polling.core.sight import NOBODY, NOTHING, Claim, Sight
 from polling.live import Live
 from polling.store.door import Store
 from polling.telemetry import metrics
@@ -22,7 +23,6 @@ from websocket.care import Care
 from websocket.close_codes import CloseCode
 from websocket.readings import Readings
 from websocket.room import Room
-from websocket.sight import Claim, Sight
 from websocket.viewer import Viewer
 
 log = telemetry.logger(__name__)
@@ -35,8 +35,6 @@ WATCH_PATIENCE = 0.25
 
 READ_AGAIN = 10.0
 """Seconds between two readings of all that is watched, in case that a message got lost without a trace."""
-
-_NOTHING = Claim()
 
 
 class Hub:
@@ -102,13 +100,13 @@ class Hub:
         for poll_id in list(viewer.polls):
             self.unsubscribe(viewer, poll_id)
 
-    def subscribe(self, viewer: Viewer, poll_id: str, claim: Claim = _NOTHING, *, count: bool = False) -> None:
+    def subscribe(self, viewer: Viewer, poll_id: str, claim: Claim = NOTHING, *, count: bool = False) -> None:
         """Shows a poll: at once where it is watched already, else after it was read; an error where it can't be, or
         where the `claim` is wrong. `count`: and how many sockets watch it.
         """
         viewer.polls.add(poll_id)
         if claim.empty:
-            self._enter(viewer, poll_id, Sight(), count)
+            self._enter(viewer, poll_id, NOBODY, count)
         else:
             self._spawn(self._enter_by(claim, viewer, poll_id, count))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from polling.core.polls import Poll, Results
+from polling.core.sight import Sight
 from polling.telemetry import metrics
 from websocket import frames
 from websocket.broadcast import broadcast
 from websocket.pace import Pace
-from websocket.sight import Sight
 from websocket.viewer import Viewer
 
 

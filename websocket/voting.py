@@ -72,11 +72,8 @@ class Voting:
                 raise ValidationError.at("#/idempotency_key", flaw)
             vote = CastVote(request.poll, request.option, request.idempotency_key, self._voter)
             begun = None if self._voter is None else self._casting.begin(vote)
-        except PollingError as error:
+        except Exception as error:  # noqa: BLE001 (told, and logged where it is a fault)
             self._refuse(request, error)
-        except Exception:
-            log.exception("a vote by socket failed", poll=request.poll)
-            self._fail(request)
         else:
             if begun is None:
                 task = asyncio.create_task(self._ask(request, vote))
@@ -87,17 +84,11 @@ class Voting:
                 acknowledgement.add_done_callback(partial(self._on_acknowledged, request, paper))
 
     def _on_acknowledged(self, request: Vote, paper: Paper, acknowledgement: Acknowledgement) -> None:
-        if acknowledgement.cancelled():
-            self._fail(request)
-            return
-        error = acknowledgement.exception()
+        error = asyncio.CancelledError() if acknowledgement.cancelled() else acknowledgement.exception()
         if error is None:
             self._accept(request.ref, ballots.vote_id(paper.poll.key, paper.ballot))
-        elif isinstance(error, PollingError):
-            self._refuse(request, error)
         else:
-            log.error("a vote by socket failed", poll=request.poll, exc_info=error)
-            self._fail(request)
+            self._refuse(request, error)
 
     async def _ask(self, request: Vote, vote: CastVote) -> None:
         """A vote of which memory does not know enough: its poll, or whether the same was cast before."""
@@ -105,11 +96,8 @@ class Voting:
             if self._voter is None and (await self._casting.book.get(request.poll)).one_vote_per == "browser":
                 raise StoreUnavailable
             vote_id = (await self._casting.cast(vote)).vote_id
-        except PollingError as error:
+        except Exception as error:  # noqa: BLE001 (told, and logged where it is a fault)
             self._refuse(request, error)
-        except Exception:
-            log.exception("a vote by socket failed", poll=request.poll)
-            self._fail(request)
         else:
             self._accept(request.ref, vote_id)
 
@@ -117,12 +105,14 @@ class Voting:
         _ACCEPTED.inc()
         self._end(frames.accepted(vote_id, ref))
 
-    def _refuse(self, request: Vote, error: PollingError) -> None:
-        metrics.votes_refused.labels(error.code).inc()
+    def _refuse(self, request: Vote, error: BaseException) -> None:
+        """Tells why a vote was not cast. What is no answer of ours is a fault of the program."""
+        if isinstance(error, PollingError):
+            metrics.votes_refused.labels(error.code).inc()
+        else:
+            log.error("a vote by socket failed", poll=request.poll, exc_info=error)
+            error = InternalError()
         self._end(frames.error(error, request.ref))
-
-    def _fail(self, request: Vote) -> None:
-        self._end(frames.error(InternalError(), request.ref))
 
     def _end(self, answer: bytes) -> None:
         self._outbox.answer_soon(answer)

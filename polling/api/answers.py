@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from polling.core.leaderboard import Option
-from polling.core.polls import OneVotePer, Poll, Results, ResultsVisible, Status, share
+from polling.core.polls import OneVotePer, Poll, Results, ResultsVisible, Status
 from polling.core.votes import VoteState, VoteStatus
 
 encode = msgspec.json.Encoder().encode
@@ -200,9 +200,8 @@ def option_of(poll: Poll, number: int) -> Option:
     return Option(str(number), poll.options[number - 1])
 
 
-def poll_answer(poll: Poll, results: Results, *, admin: bool = False, voted: bool = False) -> PollAnswer:
-    """For somebody who made the poll, or who has voted, or neither."""
-    shown = poll.shows_results(results.status == "closed", admin=admin, voted=voted)
+def poll_answer(poll: Poll, results: Results, *, shown: bool) -> PollAnswer:
+    """With the votes where they are `shown`, or hidden."""
     return PollAnswer(**_poll_fields(poll, results, shown))
 
 
@@ -219,15 +218,14 @@ def vote_decided(poll: Poll, vote_id: str, state: VoteState) -> VoteDecided:
 
 
 def _poll_fields(poll: Poll, results: Results, shown: bool) -> dict[str, Any]:
-    total = results.total
     return {
         "id": poll.id,
         "question": poll.question,
         "options": [
-            OptionResult(str(number), text, votes if shown else None, share(votes, total) if shown else None)
-            for number, (text, votes) in enumerate(zip(poll.options, results.counts, strict=True), 1)
+            OptionResult(option_id, text, votes if shown else None, part if shown else None)
+            for option_id, text, votes, part in results.of_options(poll)
         ],
-        "total_votes": total,
+        "total_votes": results.total,
         "status": results.status,
         "final": results.final,
         "one_vote_per": poll.one_vote_per,

@@ -25,7 +25,7 @@ from polling.core.errors import (
     TokenWrong,
     ValidationError,
 )
-from polling.core.polls import Poll, Results, share
+from polling.core.polls import Poll, Results
 from polling.store.rows import StoredBallot
 
 log = telemetry.logger(__name__)
@@ -59,8 +59,9 @@ class ExportHandler(Handler):
             self.set_header("Content-Type", _CSV)
             self.finish(_sheet(poll, results, now))
             return
-        shown = poll_answer(poll, results, admin=True)  # whoever came here may see it
-        self.answer(200, ExportAnswer(now, shown, await series_of(self, poll, results)))
+        self.answer(
+            200, ExportAnswer(now, poll_answer(poll, results, shown=True), await series_of(self, poll, results))
+        )
 
     def _choice(self, name: str, choices: Sequence[str]) -> str:
         """One of these, the first where none is named. Raises ValidationError."""
@@ -111,10 +112,8 @@ def _sheet(poll: Poll, results: Results, now: datetime) -> bytes:
     rows = [
         (
             poll.question,
-            number,
-            text,
-            votes,
-            round(share(votes, total), 6),
+            *(option_id, text, votes),
+            round(part, 6),
             total,
             results.status,
             str(results.final).lower(),
@@ -122,7 +121,7 @@ def _sheet(poll: Poll, results: Results, now: datetime) -> bytes:
             closes_at,
             now.isoformat(timespec="milliseconds"),
         )
-        for number, (text, votes) in enumerate(zip(poll.options, results.counts, strict=True), 1)
+        for option_id, text, votes, part in results.of_options(poll)
     ]
     return sheets.BOM + sheets.lines([_RESULTS + _TIMES, *rows])
 

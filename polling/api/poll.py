@@ -35,9 +35,9 @@ class PollHandler(Handler):
 
     async def get(self, poll_id: str) -> None:
         poll = await self.services.book.get(poll_id)
-        admin, voted = sight_of(self, poll)
+        sight = sight_of(self, poll)
         results = await self.services.results.get(poll)
-        shown = poll.shows_results(results.status == "closed", admin=admin, voted=voted)
+        shown = sight.sees(poll, results.status == "closed")
         etag = f'"{results.revision}"' if shown else f'"{results.revision}-hidden"'
         self.set_header("ETag", etag)
         self.set_header("Cache-Control", "no-cache")
@@ -46,7 +46,7 @@ class PollHandler(Handler):
             self.clear_header("Content-Type")
             self.finish()
             return
-        self.answer(200, poll_answer(poll, results, admin=admin, voted=voted))
+        self.answer(200, poll_answer(poll, results, shown=shown))
 
     async def patch(self, poll_id: str) -> None:
         poll = await self.services.book.get(poll_id)
@@ -90,7 +90,7 @@ async def _answer_changed(handler: Handler, poll: Poll) -> None:
     await _tell(handler, poll.id, poll)
     results = await handler.services.results.get(poll)
     await handler.services.live.publish_results([results])
-    handler.answer(200, poll_answer(poll, results, admin=True))
+    handler.answer(200, poll_answer(poll, results, shown=True))
 
 
 async def _tell(handler: Handler, poll_id: str, poll: Poll | None) -> None:

@@ -18,6 +18,7 @@ from polling.core.errors import (
     ValidationError,
 )
 from polling.core.polls import CreatePoll, Results, Status, check
+from polling.core.sight import NOBODY
 from polling.telemetry import metrics
 
 _create_poll = JsonBody(CreatePoll)
@@ -31,7 +32,16 @@ class PollsHandler(Handler):
         limit = self.whole_number("limit", 1, 100, default=50)
         cursor = self.get_query_argument("cursor", None)
         page, next_cursor = await self.services.store.list_polls(status, limit, cursor)
-        self.answer(200, PollList([poll_answer(poll, results) for poll, results in page], next_cursor))
+        self.answer(
+            200,
+            PollList(
+                [
+                    poll_answer(poll, results, shown=NOBODY.sees(poll, results.status == "closed"))
+                    for poll, results in page
+                ],
+                next_cursor,
+            ),
+        )
 
     async def post(self) -> None:
         self.limit(self.services.limits.polls)

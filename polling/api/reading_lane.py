@@ -93,7 +93,7 @@ class ReadingLane:
 
     def _prepare(self, poll: Poll, results: Results) -> _Prepared:
         etag = f'"{results.revision}"'
-        body = encode(poll_answer(poll, results))
+        body = encode(poll_answer(poll, results, shown=True))
         lines = f"Etag: {etag}\r\nContent-Type: {headers.API_HEADERS['Content-Type']}\r\nContent-Length: {len(body)}"
         prepared = _Prepared(poll, results, etag, lines.encode() + b"\r\n\r\n" + body)
         self._prepared[poll.id] = prepared

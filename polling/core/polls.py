@@ -91,10 +91,6 @@ class Poll(msgspec.Struct, frozen=True):
         """An option as every answer shows it."""
         return {"id": str(number), "text": self.options[number - 1]}
 
-    def shows_results(self, closed: bool, *, admin: bool = False, voted: bool = False) -> bool:
-        """Whether somebody may see how the votes stand: anybody once it is `closed`, whoever made it always."""
-        return closed or admin or self.results_visible == "always" or (voted and self.results_visible == "after_vote")
-
     def admits(self, admin_token: str) -> bool:
         """Whether this is the poll's admin token, compared in constant time."""
         return hmac.compare_digest(self.admin_token_hash, hash_token(admin_token))
@@ -116,6 +112,14 @@ class Results(msgspec.Struct, frozen=True):
     @property
     def total(self) -> int:
         return sum(self.counts)
+
+    def of_options(self, poll: Poll) -> list[tuple[str, str, int, float]]:
+        """Each option's id, text, votes and share, in their order."""
+        total = self.total
+        return [
+            (str(number), text, votes, share(votes, total))
+            for number, (text, votes) in enumerate(zip(poll.options, self.counts, strict=True), 1)
+        ]
 
 
 def clean(text: str) -> str:

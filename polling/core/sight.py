@@ -1,4 +1,4 @@
-"""Step 7 of 7, show: who may see results that are not for everybody, as a socket proves it."""
+"""Step 7 of 7, show: who may see results that are not for everybody, and how that is proved."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from polling.core.polls import Poll
 
 
 class Sight(NamedTuple):
-    """What a socket has proved of a poll: that it is whoever made it, or that it has voted."""
+    """What somebody has proved of a poll: that it is whoever made it, or that it has voted."""
 
     admin: bool = False
     voted: bool = False
 
     def sees(self, poll: Poll, closed: bool) -> bool:
-        """Whether it may see how the votes stand."""
-        return poll.shows_results(closed, admin=self.admin, voted=self.voted)
+        """Whether that is enough to see how the votes stand: anybody may once it is `closed`, its maker always."""
+        visible = poll.results_visible
+        return closed or self.admin or visible == "always" or (self.voted and visible == "after_vote")
 
     def and_more(self, other: Sight) -> Sight:
         """Both proofs together."""
@@ -25,7 +26,7 @@ class Sight(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What a socket says of itself: a vote id of the poll's, and the poll's admin token."""
+    """What somebody shows: a vote id of the poll's, and the poll's admin token."""
 
     vote: str | None = None
     admin_token: str | None = None
@@ -46,3 +47,7 @@ class Claim(NamedTuple):
         if self.admin_token is not None and not poll.admits(self.admin_token):
             raise TokenWrong
         return Sight(self.admin_token is not None, self.vote is not None)
+
+
+NOBODY = Sight()
+NOTHING = Claim()
