@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from confluent_kafka import KafkaError, Message
 
 from polling.telemetry import logger
-from polling.vote_log.position import Position
+from polling.vote_log.position import Position, position_of
 
 log = logger(__name__)
 
@@ -69,9 +69,7 @@ class Sending:
             self._error = error
             self.lost.add(ballot)
         elif ballot in self._remembered:
-            generation = self._generations[message.topic() or ""]
-            place = Position(generation, message.partition() or 0, message.offset() or 0)
-            self.placed.setdefault(ballot, place)
+            self.placed.setdefault(ballot, position_of(message, self._generations))
 
     def _wake(self) -> None:
         if not self._settled.done():  # whoever waited may have been cancelled

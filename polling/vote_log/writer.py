@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from polling.core.errors import LogUnavailable
 from polling.telemetry import logger
 from polling.vote_log.config import ACK_SECONDS, producer_config
-from polling.vote_log.position import Position
+from polling.vote_log.position import Position, position_of
 from polling.vote_log.sending import Sending
 from polling.vote_log.steering import Steering
 
@@ -26,8 +26,7 @@ log = logger(__name__)
 _LOOK_AGAIN = 1.0
 
 
-OnDelivery = Callable[[KafkaError | None, Message], None]
-Delivery = tuple["asyncio.Future[Position]", int, KafkaError | None, Message]
+Delivery = tuple["asyncio.Future[Position]", KafkaError | None, Message]
 
 
 class VoteWriter:
@@ -39,7 +38,6 @@ class VoteWriter:
         self._producer = Producer(self._config)
         self._topic: str | None = None
         self._steering: Steering | None = None
-        self._generation = 0
         self._generations: dict[str, int] = {}
         self._delivered: deque[Delivery] = deque()
         self._woken = False
@@ -51,7 +49,7 @@ class VoteWriter:
 
     def use(self, topic: str, generation: int, partitions: int) -> None:
         """From now on votes go to this topic, which has so many partitions."""
-        self._topic, self._generation = topic, generation
+        self._topic = topic
         self._generations[topic] = generation
         self._steering = Steering(partitions)
 
@@ -73,7 +71,13 @@ class VoteWriter:
                 not acknowledge in time: whether the vote counts is unknown then.
         """
         future: asyncio.Future[Position] = self._loop.create_future()
-        self._send(poll_id, ballot, option, partial(self._on_delivery, future, self._generation))
+        producer, topic = self._ready()
+        report = partial(self._on_delivery, future)
+        try:
+            producer.produce(topic, _records(poll_id)(ballot, option), ballot, on_delivery=report)
+        except (BufferError, KafkaException) as error:
+            self._on_unsent(error)
+            raise LogUnavailable from error
         return future
 
     def cast_many(self) -> Sending:
@@ -90,29 +94,14 @@ class VoteWriter:
                 sending.lost.add(ballot)
             return
         produce, on_delivery = producer.produce, sending.on_delivery
-        begin, end = _around(poll_id)
+        record = _records(poll_id)
         for ballot, option, remember in votes:
             sending.sent(ballot, remember)
             try:
-                produce(
-                    topic,
-                    b"%b%b%b%d%b" % (begin, ballot.hex().encode(), _BETWEEN, option, end),
-                    ballot,
-                    on_delivery=on_delivery,
-                )
+                produce(topic, record(ballot, option), ballot, on_delivery=on_delivery)
             except (BufferError, KafkaException) as error:
                 self._on_unsent(error)
                 sending.refused(ballot)
-
-    def _send(self, poll_id: str, ballot: bytes, option: int, on_delivery: OnDelivery) -> None:
-        producer, topic = self._ready()
-        begin, end = _around(poll_id)
-        value = b"%b%b%b%d%b" % (begin, ballot.hex().encode(), _BETWEEN, option, end)
-        try:
-            producer.produce(topic, value, ballot, on_delivery=on_delivery)
-        except (BufferError, KafkaException) as error:
-            self._on_unsent(error)
-            raise LogUnavailable from error
 
     def _ready(self) -> tuple[Producer, str]:
         if self._topic is None:
@@ -160,12 +149,10 @@ class VoteWriter:
                 self._on_error(error.args[0])
             time.sleep(0.01)
 
-    def _on_delivery(
-        self, future: asyncio.Future[Position], generation: int, error: KafkaError | None, message: Message
-    ) -> None:
+    def _on_delivery(self, future: asyncio.Future[Position], error: KafkaError | None, message: Message) -> None:
         # In the poll thread. Appended before the flag is read, and the flag is cleared before the deque is emptied:
         # no wake-up is lost.
-        self._delivered.append((future, generation, error, message))
+        self._delivered.append((future, error, message))
         if not self._woken:
             self._woken = True
             self._loop.call_soon_threadsafe(self._settle)
@@ -175,11 +162,11 @@ class VoteWriter:
         delivered = self._delivered
         failed = 0
         while delivered:
-            future, generation, error, message = delivered.popleft()
+            future, error, message = delivered.popleft()
             if future.done():
                 continue
             if error is None:
-                future.set_result(Position(generation, message.partition(), message.offset()))
+                future.set_result(position_of(message, self._generations))
             else:
                 failed += 1
                 future.set_exception(LogUnavailable())
@@ -224,9 +211,7 @@ class VoteWriter:
             self._serve(producer, 0.1)
 
 
-_BETWEEN = b'","option":"'
-
-
-def _around(poll_id: str) -> tuple[bytes, bytes]:
-    """A record's value before its ballot, and after its option."""
-    return b'{"poll":"%b","ballot":"' % poll_id.encode(), b'","at":%d}' % (time.time() * 1000)
+def _records(poll_id: str) -> Callable[[bytes, int], bytes]:
+    """Makes the values of a poll's records of now, from ballots and options."""
+    begin, end = b'{"poll":"%b","ballot":"' % poll_id.encode(), b'","at":%d}' % (time.time() * 1000)
+    return lambda ballot, option: b'%b%b","option":"%d%b' % (begin, ballot.hex().encode(), option, end)
