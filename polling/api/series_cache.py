@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
+from typing import NamedTuple
 
 from polling.core.polls import Poll
 from polling.core.series import Point
@@ -16,22 +18,34 @@ CAPACITY = 200
 """Series kept in memory, each of some 500 points."""
 
 
+class _Asked(NamedTuple):
+    """`at` in monotonic seconds."""
+
+    at: float
+    step: int
+    answer: asyncio.Task[list[Point]]
+
+    @property
+    def failed(self) -> bool:
+        return self.answer.done() and (self.answer.cancelled() or self.answer.exception() is not None)
+
+
 class SeriesCache:
     """What was noted of polls, at most `FRESH` old: a crowd that opens the same chart costs one query in that time."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: OrderedDict[str, tuple[float, int, list[Point]]] = OrderedDict()
+        self._asked: OrderedDict[str, _Asked] = OrderedDict()
 
     async def get(self, poll: Poll, step: int) -> list[Point]:
         """The points of a poll. Raises StoreUnavailable."""
-        known = self._known.get(poll.id)
-        if known is not None and time.monotonic() - known[0] < FRESH and known[1] == step:
-            return known[2]
-        asked_at = time.monotonic()
-        noted = await self._store.series(poll, step)
-        self._known[poll.id] = (asked_at, step, noted)
-        self._known.move_to_end(poll.id)
-        while len(self._known) > CAPACITY:
-            self._known.popitem(last=False)
-        return noted
+        asked, now = self._asked.get(poll.id), time.monotonic()
+        if asked is None or now - asked.at >= FRESH or asked.step != step or asked.failed:
+            answer = asyncio.create_task(self._store.series(poll, step), name="read a series")
+            # Whoever asked may be gone when the answer is an error.
+            answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+            asked = self._asked[poll.id] = _Asked(now, step, answer)
+            self._asked.move_to_end(poll.id)
+            while len(self._asked) > CAPACITY:
+                self._asked.popitem(last=False)
+        return await asyncio.shield(asked.answer)

@@ -14,9 +14,11 @@ from support.system import System
 from support.waiting import until_async
 
 from polling.api.readings import FRESH, ResultsCache
+from polling.api.series_cache import SeriesCache
 from polling.casting import PollBook
 from polling.core.errors import PollNotFound, StoreUnavailable
 from polling.core.polls import CreatePoll, Poll, Results
+from polling.core.series import Point
 from polling.live import Live
 from polling.store.door import Store
 
@@ -33,10 +35,15 @@ class CountedStore(Store):
         super().__init__(database_url)
         self.asked_polls: list[str] = []
         self.asked_results: list[list[str]] = []
+        self.asked_series: list[str] = []
 
     async def poll(self, poll_id: str) -> Poll | None:
         self.asked_polls.append(poll_id)
         return await super().poll(poll_id)
+
+    async def series(self, poll: Poll, step: int) -> list[Point]:
+        self.asked_series.append(poll.id)
+        return await super().series(poll, step)
 
     async def results(self, polls: Sequence[Poll]) -> list[Results]:
         self.asked_results.append([poll.id for poll in polls])
@@ -71,6 +78,27 @@ async def answers(store: Store) -> bool:
 async def made(store: Store) -> Poll:
     poll, _token = await store.create_poll(CreatePoll("Which?", ["a", "b"]))
     return poll
+
+
+async def test_a_crowd_that_opens_a_chart_costs_one_query(store: CountedStore) -> None:
+    one, other = await made(store), await made(store)
+    cache = SeriesCache(store)
+    await asyncio.gather(*(cache.get(poll, 5) for poll in (one, other) * 50))
+    assert sorted(store.asked_series) == sorted([one.id, other.id])
+    await cache.get(one, 10)
+    assert len(store.asked_series) == 3, "another step is another question"
+
+
+async def test_a_chart_that_could_not_be_read_is_asked_for_again(store: CountedStore) -> None:
+    poll = await made(store)
+    nobody = Store("postgresql://nobody@127.0.0.1:9/none")  # never opened: nothing answers
+    cache = SeriesCache(nobody)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await cache.get(poll, 5)
+    cache._store = store
+    await cache.get(poll, 5)
+    assert store.asked_series == [poll.id]
 
 
 async def test_a_crowd_of_readers_costs_one_query(store: CountedStore) -> None:
