@@ -72,9 +72,9 @@ class BatchHandler(Handler):
             turn = lines[start : start + TURN]
             judged = [(number, self._judge(poll, key, number, text, now)) for number, text in turn]
             known = await self._recall_all(judged)
-            outcomes += [(number, known.get(number, paper)) for number, paper in judged] if known else judged
-            fresh = [outcome for _, outcome in outcomes[-len(judged) :] if isinstance(outcome, Paper)]
-            casting.produce_with(sending, poll, fresh)
+            outcomes_of_turn = [(number, known.get(number, paper)) for number, paper in judged]
+            casting.produce_with(sending, poll, [one for _, one in outcomes_of_turn if isinstance(one, Paper)])
+            outcomes += outcomes_of_turn
             await asyncio.sleep(0)
         lost = await casting.settled(sending, (outcome for _, outcome in outcomes if isinstance(outcome, Paper)))
         return [(number, _settled(outcome, lost)) for number, outcome in outcomes]

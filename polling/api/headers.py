@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from tornado.httputil import format_timestamp
@@ -74,6 +75,23 @@ def preflight(methods: str) -> dict[str, str]:
         "Access-Control-Allow-Headers": _ASKED,
         "Access-Control-Max-Age": "600",
     }
+
+
+class Dated:
+    """The lines of a head, with the date; the date is written once a second, for those who answer very often."""
+
+    def __init__(self, lines: Mapping[str, str], status: str = "") -> None:
+        self._text = status + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self._now = b""
+        self._until = 0.0
+
+    def now(self) -> bytes:
+        """What stands before the lines that only one answer has."""
+        now = time.time()
+        if now >= self._until:
+            self._until = float(int(now) + 1)
+            self._now = f"{self._text}Date: {format_timestamp(now)}\r\n".encode()
+        return self._now
 
 
 def problem_headers(error: PollingError, length: int) -> dict[str, str]:

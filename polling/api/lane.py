@@ -10,12 +10,10 @@ itself: 503.
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
-from tornado.httputil import format_timestamp
 
 from polling.api import headers
 from polling.api.answers import Vote, encode
@@ -61,8 +59,7 @@ class Lane:
         self._casting = services.casting
         self._limits = services.limits
         self._refused = _ASKS_FOR_MORE | ({"origin"} if services.settings.allowed_origins else set())
-        self._prepared = b""
-        self._prepared_until = 0.0
+        self._begin = headers.Dated(headers.API_HEADERS, "HTTP/1.1 202 Accepted\r\n")
         self.accepted = 0
 
     def read_head(self, head: bytes, peer: str) -> Head | None:
@@ -140,7 +137,7 @@ class Lane:
             encode(cast.poll.option(cast.option)),
         )
         return b"%bLocation: /api/polls/%b/votes/%b\r\n%bContent-Length: %d\r\n\r\n%b" % (
-            self._common(),
+            self._begin.now(),
             poll_id,
             vote_id,
             more,
@@ -161,15 +158,6 @@ class Lane:
         if accepted:
             metrics.votes_accepted.labels("http").inc(accepted)
             metrics.http_requests.labels("2xx").inc(accepted)
-
-    def _common(self) -> bytes:
-        now = time.time()
-        if now >= self._prepared_until:
-            self._prepared_until = float(int(now) + 1)
-            lines = {**headers.API_HEADERS, "Date": format_timestamp(now)}
-            text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-            self._prepared = f"HTTP/1.1 202 Accepted\r\n{text}".encode()
-        return self._prepared
 
 
 def _is_length(text: str) -> bool:

@@ -7,11 +7,8 @@ read the same results.
 from __future__ import annotations
 
 import re
-import time
 from collections import OrderedDict
 from typing import NamedTuple
-
-from tornado.httputil import format_timestamp
 
 from polling.api import headers
 from polling.api.answers import encode, poll_answer
@@ -24,6 +21,10 @@ from polling.telemetry import metrics
 
 _HEAD = re.compile(rb"GET /api/polls/([0-9a-z]{1,40}) HTTP/1\.1" + FIELDS)
 _REFUSED = frozenset({"content-length", "content-encoding", "expect", "transfer-encoding", "upgrade"})
+
+_COMMON = {**headers.API_HEADERS, "Cache-Control": "no-cache"}
+_TYPE = f"Content-Type: {_COMMON.pop('Content-Type')}\r\n"
+"""A 304 has none."""
 
 KEPT = 1_000
 """Answers kept in memory; the one that was asked for longest ago leaves first."""
@@ -53,8 +54,7 @@ class ReadingLane:
         self._services = services
         self._refused = _REFUSED | ({"origin"} if services.settings.allowed_origins else set())
         self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
-        self._date = b""
-        self._date_until = 0.0
+        self._common = headers.Dated(_COMMON)
         self._shown = 0
         self._unchanged = 0
 
@@ -80,9 +80,9 @@ class ReadingLane:
             prepared = self._prepare(poll, results)
         if results.settled and matches(reading.known, prepared.etag):
             self._unchanged += 1
-            return b"HTTP/1.1 304 Not Modified\r\n%bEtag: %b\r\n\r\n" % (self._common(), prepared.etag.encode())
+            return b"HTTP/1.1 304 Not Modified\r\n%bEtag: %b\r\n\r\n" % (self._common.now(), prepared.etag.encode())
         self._shown += 1
-        return b"HTTP/1.1 200 OK\r\n%b%b" % (self._common(), prepared.rest)
+        return b"HTTP/1.1 200 OK\r\n%b%b" % (self._common.now(), prepared.rest)
 
     def flush(self) -> None:
         """Adds what was counted to the metrics. To be called every second or so."""
@@ -94,20 +94,10 @@ class ReadingLane:
     def _prepare(self, poll: Poll, results: Results) -> _Prepared:
         etag = f'"{results.revision}"'
         body = encode(poll_answer(poll, results, shown=True))
-        lines = f"Etag: {etag}\r\nContent-Type: {headers.API_HEADERS['Content-Type']}\r\nContent-Length: {len(body)}"
-        prepared = _Prepared(poll, results, etag, lines.encode() + b"\r\n\r\n" + body)
+        lines = f"Etag: {etag}\r\n{_TYPE}Content-Length: {len(body)}\r\n\r\n"
+        prepared = _Prepared(poll, results, etag, lines.encode() + body)
         self._prepared[poll.id] = prepared
         self._prepared.move_to_end(poll.id)
         if len(self._prepared) > KEPT:
             self._prepared.popitem(last=False)
         return prepared
-
-    def _common(self) -> bytes:
-        """The lines that all answers have, but for the type of a body."""
-        now = time.time()
-        if now >= self._date_until:
-            self._date_until = float(int(now) + 1)
-            lines = {**headers.API_HEADERS, "Cache-Control": "no-cache", "Date": format_timestamp(now)}
-            del lines["Content-Type"]
-            self._date = "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode()
-        return self._date
