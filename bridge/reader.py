@@ -36,16 +36,20 @@ class Reader:
         return self._topics
 
     def subscribe(self, topics: Mapping[str, Generation]) -> None:
-        """Reads these topics from now on, and no others; none at all where there are none."""
+        """Reads these topics from now on, and no others; none at all where there are none.
+
+        A new consumer does so. One that changes its mind in the middle of a rebalance is still handed partitions that
+        it does not ask for any more, and may end up with none at all (librdkafka 2.16).
+        """
+        if self._topics:
+            self.renew()
         self._topics = dict(topics)
         self.out_of_range = False
         if topics:
+            log.info("reading the log", topics=list(topics))
             self._consumer.subscribe(
                 list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
             )
-        else:
-            self._consumer.unsubscribe()
-            self._drop(list(self._assigned))
 
     def read(self, wait: float, limit: int) -> int:
         """Waits for a record, takes what has come by then; answers how many records."""
@@ -88,8 +92,8 @@ class Reader:
                 log.info("offsets not committed", error=str(error.args[0]))
 
     def renew(self) -> None:
-        """A new consumer in place of one that failed for good, as one does whose place another took meanwhile. What it
-        read and did not hand out is read again, from the frontier on."""
+        """A new consumer that reads nothing yet, in place of one that failed for good, as one does whose place another
+        took meanwhile. What that one read and did not hand out is read again, from the frontier on."""
         self._drop(list(self._assigned))
         self._topics = {}
         self._paused = False
@@ -115,10 +119,12 @@ class Reader:
         elif error.fatal() or error.code() == KafkaError._FATAL:
             raise KafkaException(error)
         else:
-            log.warning("reading the log", error=str(error))
+            log.warning("the log was not read", error=str(error))
         return 0
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if not self._topics:
+            return  # what is being closed may still be handed some
         frontiers = self._frontiers()
         for where in partitions:
             place = (self._topics[where.topic].number, where.partition)
