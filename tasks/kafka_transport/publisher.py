@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from . import handles
 from .errors import BrokerUnavailable, PublishError
@@ -65,6 +65,8 @@ class Publisher:
         self._next = itertools.count()
         #: Broadcasts that nobody waits for, and that were not stored.
         self.lost = RateLog(logger, "%d broadcast messages (events) were not stored: %s")
+        #: Topics of such broadcasts that are not there any more, for whoever sends the next to look again.
+        self.gone: set[str] = set()
 
     def metadata(self, timeout: float, topic: str | None = None) -> Any:
         """The cluster's metadata. Raises BrokerUnavailable where no broker answers in `timeout` seconds."""
@@ -143,13 +145,20 @@ class Publisher:
         """Send a message that nobody waits for (an event). What can't be stored is counted and logged, never raised."""
         try:
             self.producer.produce(topic, value, headers=headers, partition=0, on_delivery=self._on_broadcast)
-        except (BufferError, KafkaException) as error:
+        except BufferError as error:
             self.lost.add(str(error))
+        except KafkaException as error:
+            self._lose(topic, error.args[0])
         self._serve(0)
 
-    def _on_broadcast(self, error: KafkaError | None, _message: object) -> None:
+    def _on_broadcast(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self.lost.add(str(error))
+            self._lose(message.topic(), error)
+
+    def _lose(self, topic: str | None, error: KafkaError) -> None:
+        self.lost.add(str(error))
+        if topic is not None and error.code() in _GONE:
+            self.gone.add(topic)
 
     def begin(self, topic: str, value: bytes, headers: Headers, partitions: int, report: Any) -> None:
         """Send without waiting; `report(error, message)` is called once the fate is known, by whoever polls.

@@ -63,6 +63,9 @@ class Topics:
     def broadcast(self, exchange: str) -> str:
         """The topic of a broadcast exchange, created where it is missing."""
         topic = self.name(exchange)
+        if topic in self.publisher.gone:
+            self.publisher.gone.discard(topic)
+            self.forget(topic)
         if topic not in self._partitions:
             self._create(topic, *self.options.broadcast_topic())
         return topic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from kombu import Connection
+from kombu import Connection, Exchange
 
 from tasks.kafka_transport.errors import TopicError
 
@@ -38,3 +38,21 @@ def test_a_broadcast_topic_that_was_lost_is_made_again(bench: Bench) -> None:
                 return False
 
         wait_for(listens_again, word="the topic made again")
+
+
+def test_the_topic_of_events_that_was_lost_is_made_again(bench: Bench) -> None:
+    """Nobody waits for an event, so nobody is told that its topic is gone: the next event has to find out."""
+    with Connection(bench.url, transport_options=bench.options) as connection:
+        producer = connection.Producer(exchange=Exchange("celeryev", type="topic"), serializer="json")
+        producer.publish({"n": 1}, routing_key="task.sent")
+        topic = connection.transport.topics.name("celeryev")
+        admin = AdminClient({"bootstrap.servers": connection.transport.options.bootstrap_servers})
+        wait_for(lambda: topic in admin.list_topics(timeout=10).topics, word="the topic there")
+        admin.delete_topics([topic])[topic].result(10)
+        wait_for(lambda: topic not in admin.list_topics(timeout=10).topics, word="the topic deleted")
+
+        def there_again() -> bool:
+            producer.publish({"n": 2}, routing_key="task.sent")
+            return topic in admin.list_topics(timeout=10).topics
+
+        wait_for(there_again, word="the topic made again")
