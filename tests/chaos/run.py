@@ -14,7 +14,7 @@ from support.waiting import until
 
 from chaos import readings
 from chaos.arena import DOORS, Arena, Death
-from chaos.checks import Violation, violations
+from chaos.checks import Violation, redis_has_the_leaderboard, violations
 from chaos.evidence import Evidence
 from chaos.fault import Fault
 from chaos.faults import Catalogue
@@ -170,16 +170,22 @@ def _replay(arena: Arena, found: Evidence) -> None:
 
 
 def _wait_for_shown(arena: Arena, sockets: Sockets, limit: float) -> None:
-    """Until each watcher was shown the tallies, and Redis has the leaderboard; the checks say where that never came."""
+    """Until each watcher was shown the tallies, and Redis has the leaderboard; the checks say where that never came. A
+    worker that was killed last holds its part of the queue until its session has ended."""
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         found = Evidence()
         with psycopg.connect(arena.database_url) as connection:
             readings.read_tallies(connection, found)
-        if all(found.tallies[poll] == tally for seen in sockets.seen.values() for poll, tally in seen.items()):
+        found.leaderboard = _leaderboard(arena)
+        shown = all(found.tallies[poll] == tally for seen in sockets.seen.values() for poll, tally in seen.items())
+        if shown and not list(redis_has_the_leaderboard(told(()), found)):
             break
         time.sleep(0.5)
-    time.sleep(3)  # three turns of beat, for the leaderboard
+
+
+def _leaderboard(arena: Arena) -> list[tuple[str, int, int]] | None:
+    return readings.read_leaderboard(f"redis://127.0.0.1:{arena.server('valkey').port}/0")
 
 
 def _collect(arena: Arena, sockets: Sockets, found: Evidence) -> int:
@@ -194,5 +200,5 @@ def _collect(arena: Arena, sockets: Sockets, found: Evidence) -> int:
         for poll_id, tally in seen.items():
             if poll_id not in found.shown or tally != found.tallies[poll_id]:
                 found.shown[poll_id] = tally
-    found.leaderboard = readings.read_leaderboard(f"redis://127.0.0.1:{arena.server('valkey').port}/0")
+    found.leaderboard = _leaderboard(arena)
     return readings.read_log(arena.broker, topics, found)
