@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from bridge.gathering import Gatherer
 from polling.store.frontier import Place
@@ -21,14 +22,15 @@ class Reader:
     def __init__(
         self, broker: str, instance: str | None, gatherer: Gatherer, frontiers: Callable[[], Mapping[Place, int]]
     ) -> None:
-        self._config = consumer_config(broker, instance)
+        self._broker = broker
+        self._instance = instance
         self._gatherer = gatherer
         self._frontiers = frontiers
         self._topics: dict[str, Generation] = {}
         self._assigned: dict[Place, TopicPartition] = {}
         self._paused = False
         self.out_of_range = False
-        self._consumer = Consumer(self._config)
+        self._consumer: Consumer | None = None
 
     @property
     def topics(self) -> dict[str, Generation]:
@@ -36,23 +38,32 @@ class Reader:
         return self._topics
 
     def subscribe(self, topics: Mapping[str, Generation]) -> None:
-        """Reads these topics from now on, and no others; none at all where there are none.
-
-        A new consumer does so. One that changes its mind in the middle of a rebalance is still handed partitions that
-        it does not ask for any more, and may end up with none at all (librdkafka 2.16).
-        """
-        if self._topics:
+        """Reads these topics from now on, and no others; none at all where there are none."""
+        if not topics or any(topics.get(topic, kept) != kept for topic, kept in self._topics.items()):
             self.renew()
         self._topics = dict(topics)
         self.out_of_range = False
-        if topics:
-            log.info("reading the log", topics=list(topics))
-            self._consumer.subscribe(
-                list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
-            )
+        if not topics:
+            return
+        log.info("reading the log", topics=list(topics))
+        if self._consumer is None:
+            self._consumer = Consumer(consumer_config(self._broker, self._name()))
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def _name(self) -> str | None:
+        """This member's name for good, where it has one. It tells what is read: Kafka gives a member that comes back
+        what it had before it went, whatever it asks for now, and nobody would be given the rest."""
+        if self._instance is None:
+            return None
+        return ".".join([self._instance, *(str(number) for number in sorted(g.number for g in self._topics.values()))])
 
     def read(self, wait: float, limit: int) -> int:
         """Waits for a record, takes what has come by then; answers how many records."""
+        if self._consumer is None:
+            time.sleep(wait)
+            return 0
         first = self._consumer.poll(wait)
         if first is None:
             return 0
@@ -61,6 +72,8 @@ class Reader:
 
     def hold(self) -> None:
         """Takes nothing for now, and stays in the group: to be called again and again while there is no room."""
+        if self._consumer is None:
+            return
         if not self._paused:
             self._consumer.pause(self._consumer.assignment())
             self._paused = True
@@ -70,12 +83,14 @@ class Reader:
 
     def go_on(self) -> None:
         """Takes records again."""
-        if self._paused:
+        if self._paused and self._consumer is not None:
             self._consumer.resume(self._consumer.assignment())
-            self._paused = False
+        self._paused = False
 
     def show_progress(self) -> None:
         """Commits the frontier, for whoever looks at the group's lag, and sets the lag's metric."""
+        if self._consumer is None:
+            return
         frontiers = self._frontiers()
         offsets = []
         for place, where in self._assigned.items():
@@ -92,16 +107,17 @@ class Reader:
                 log.info("offsets not committed", error=str(error.args[0]))
 
     def renew(self) -> None:
-        """A new consumer that reads nothing yet, in place of one that failed for good, as one does whose place another
-        took meanwhile. What that one read and did not hand out is read again, from the frontier on."""
+        """Reads nothing, and leaves the consumer: one that failed for good, as one does whose place another took, or
+        one whose work is another now. What it read and did not hand out is read again, from the frontier on."""
         self._drop(list(self._assigned))
         self._topics = {}
         self._paused = False
-        self._consumer.close()
-        self._consumer = Consumer(self._config)
+        self.close()
 
     def close(self) -> None:
-        self._consumer.close()
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
 
     def _take(self, message: Message) -> int:
         error = message.error()
@@ -123,11 +139,13 @@ class Reader:
         return 0
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if not self._topics:
-            return  # what is being closed may still be handed some
         frontiers = self._frontiers()
         for where in partitions:
-            place = (self._topics[where.topic].number, where.partition)
+            generation = self._topics.get(where.topic)
+            if generation is None:  # asked for when the rebalance began, and not any more: the next takes it away
+                where.offset = OFFSET_END
+                continue
+            place = (generation.number, where.partition)
             where.offset = frontiers.get(place, 0)
             self._assigned[place] = where
             self._gatherer.assign(place, where.offset)
