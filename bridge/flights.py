@@ -15,7 +15,7 @@ class Flight:
     """A batch under way: the ranges it covers, the message that carries it, and when to send it again."""
 
     ranges: list[Covered]
-    message: str
+    message: bytes
     records: int
     due: float
     patience: float
@@ -48,7 +48,7 @@ class Window:
     def records(self) -> int:
         return sum(flight.records for flight in self._flights)
 
-    def add(self, ranges: list[Covered], message: str, records: int, now: float) -> Flight:
+    def add(self, ranges: list[Covered], message: bytes, records: int, now: float) -> Flight:
         """A new batch, due at once: the caller sends it, and says so by `sent`."""
         flight = Flight(ranges, message, records, due=now, patience=self._deadline)
         self._flights.append(flight)

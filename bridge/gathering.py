@@ -6,6 +6,7 @@ The records are carried, not read: a bad one is the task's to find.
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_left
 
 from polling.core.votes import Slice
 
@@ -45,17 +46,21 @@ class Gatherer:
             self.records -= len(part.values)
             self.bytes -= sum(len(value) + _RECORD_OVERHEAD for value in part.values)
 
-    def add(self, place: Place, offset: int, time: int, value: bytes) -> None:
-        """One record. One of a partition that is not assigned, or from before its range, is passed over."""
+    def add(self, place: Place, offsets: list[int], times: list[int], values: list[bytes]) -> None:
+        """Records of one partition, in order. Those of one that is not assigned, and those from before its range, are
+        passed over."""
         part = self._parts.get(place)
-        if part is None or offset < part.next:
+        if part is None or offsets[-1] < part.next:
             return
-        part.offsets.append(offset)
-        part.times.append(time)
-        part.values.append(value)
-        part.next = offset + 1
-        self.records += 1
-        self.bytes += len(value) + _RECORD_OVERHEAD
+        known = bisect_left(offsets, part.next)
+        if known:
+            offsets, times, values = offsets[known:], times[known:], values[known:]
+        part.offsets += offsets
+        part.times += times
+        part.values += values
+        part.next = offsets[-1] + 1
+        self.records += len(values)
+        self.bytes += sum(map(len, values)) + _RECORD_OVERHEAD * len(values)
 
     def reach(self, place: Place, position: int) -> None:
         """The consumer's position, past offsets that hold no record for us."""

@@ -22,7 +22,7 @@ from polling.telemetry import logger, metrics
 
 log = logger(__name__)
 
-Send = Callable[[str, dict[str, str]], None]
+Send = Callable[[bytes, dict[str, str]], None]
 """Hands an encoded batch to Celery, with the topics' names by generation; raises `SendFailed`."""
 
 _SHOW_EVERY = 1.0
@@ -50,7 +50,7 @@ class Bridge:
         gatherer: Gatherer,
         window: Window,
         *,
-        encode: Callable[[list[Slice]], str],
+        encode: Callable[[list[Slice]], bytes],
         send: Send,
         batch_records: int,
         batch_bytes: int,

@@ -25,9 +25,16 @@ def run(settings: Settings) -> None:
     """Runs a bridge until SIGTERM or SIGINT. Waits for whatever is not there yet."""
     celery = messages.make_celery(settings)
 
-    def send(batch: str, topics: dict[str, str]) -> None:
+    def send(batch: bytes, topics: dict[str, str]) -> None:
+        shown = f"({len(batch)} bytes, {topics})"
         try:
-            celery.send_task(messages.RECORD_VOTES, args=[batch, topics], retry=False)
+            celery.send_task(
+                messages.RECORD_VOTES,
+                args=[batch, topics],
+                argsrepr=shown,
+                serializer=messages.BATCH_SERIALIZER,
+                retry=False,
+            )
         except OperationalError as error:
             raise SendFailed(str(error)) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -28,6 +29,7 @@ class Reader:
         self._frontiers = frontiers
         self._topics: dict[str, Generation] = {}
         self._assigned: dict[Place, TopicPartition] = {}
+        self._left: set[Place] = set()
         self._paused = False
         self.out_of_range = False
         self._consumer: Consumer | None = None
@@ -64,11 +66,12 @@ class Reader:
         if self._consumer is None:
             time.sleep(wait)
             return 0
+        self._left.clear()
         first = self._consumer.poll(wait)
         if first is None:
             return 0
-        messages = [first, *self._consumer.consume(limit, 0)] if limit > 1 else [first]
-        return sum(map(self._take, messages))
+        self._left.clear()
+        return self._take([first, *self._consumer.consume(limit, 0)] if limit > 1 else [first])
 
     def hold(self) -> None:
         """Takes nothing for now, and stays in the group: to be called again and again while there is no room."""
@@ -77,9 +80,10 @@ class Reader:
         if not self._paused:
             self._consumer.pause(self._consumer.assignment())
             self._paused = True
+        self._left.clear()
         message = self._consumer.poll(0)
         if message is not None:
-            self._take(message)
+            self._take([message])
 
     def go_on(self) -> None:
         """Takes records again."""
@@ -119,24 +123,40 @@ class Reader:
             self._consumer.close()
             self._consumer = None
 
-    def _take(self, message: Message) -> int:
-        error = message.error()
-        topic = self._topics.get(message.topic() or "")
-        if error is None:
-            if topic is not None:
-                place = (topic.number, message.partition())
-                self._gatherer.add(place, message.offset(), message.timestamp()[1], message.value() or b"")
-            return 1
+    def _take(self, messages: list[Message]) -> int:
+        """Gathers the records among these, a partition at a time: what is done once a record costs most here. An end
+        that was reached may come after them, wherever it stood."""
+        runs: defaultdict[tuple[str | None, int | None], list[Message]] = defaultdict(list)
+        events = []
+        for message in messages:
+            if message.error() is None:
+                runs[message.topic(), message.partition()].append(message)
+            else:
+                events.append(message)
+        for (topic, partition), run in runs.items():
+            generation = self._topics.get(topic or "")
+            if generation is not None and partition is not None:
+                self._gatherer.add(
+                    (generation.number, partition),
+                    [message.offset() for message in run],
+                    [message.timestamp()[1] for message in run],
+                    [message.value() or b"" for message in run],
+                )
+        for event in events:
+            self._heed(event, event.error())
+        return len(messages) - len(events)
+
+    def _heed(self, event: Message, error: KafkaError) -> None:
+        topic = self._topics.get(event.topic() or "")
         if error.code() == KafkaError._PARTITION_EOF:
             if topic is not None:
-                self._gatherer.reach((topic.number, message.partition()), message.offset())
+                self._gatherer.reach((topic.number, event.partition()), event.offset())
         elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             self.out_of_range = True
         elif error.fatal() or error.code() == KafkaError._FATAL:
             raise KafkaException(error)
         else:
             log.warning("the log was not read", error=str(error))
-        return 0
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         frontiers = self._frontiers()
@@ -148,7 +168,11 @@ class Reader:
             place = (generation.number, where.partition)
             where.offset = frontiers.get(place, 0)
             self._assigned[place] = where
-            self._gatherer.assign(place, where.offset)
+            if place in self._left:
+                # Taken and given back within one read, which may hold records of it from before: to be read again.
+                self.out_of_range = True
+            else:
+                self._gatherer.assign(place, where.offset)
         consumer.incremental_assign(partitions)
         if self._paused:
             consumer.pause(partitions)
@@ -162,6 +186,7 @@ class Reader:
             log.info("partitions revoked", partitions=_names(partitions))
 
     def _drop(self, places: list[Place]) -> None:
+        self._left.update(places)
         for place in places:
             where = self._assigned.pop(place)
             self._gatherer.revoke(place)

@@ -64,7 +64,7 @@ def _add_tasks(app: Celery, settings: Settings) -> None:
     away = (psycopg.OperationalError, DeadLettersUnavailable, KafkaDidNotAnswer)
 
     @app.task(name=messages.RECORD_VOTES, throws=away)
-    def record_votes(batch: str, topics: dict[str, str]) -> None:
+    def record_votes(batch: bytes, topics: dict[str, str]) -> None:
         """Counts a batch of votes, and tells of the polls that it changed."""
         slices = messages.decode_batch(batch)
         changed = resources.recorder.record(slices, {int(number): topic for number, topic in topics.items()})

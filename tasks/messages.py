@@ -5,12 +5,12 @@ This is all of `tasks` that other rooms may import.
 
 from __future__ import annotations
 
-import binascii
 from typing import Any
 
 import msgspec
 from celery import Celery
 from kombu import Queue
+from kombu.serialization import register
 
 from polling.core.votes import Slice
 from polling.settings import Settings
@@ -29,8 +29,20 @@ RECONCILE = "polling.reconcile"
 NOTE_SERIES = "polling.note_series"
 DELETE_OLD_RECORDS = "polling.delete_old_records"
 
-MAX_BATCH_BYTES = 600_000
-"""Bytes of records in a batch: in base64, and with its envelope, it stays below the broker's limit of 1 MB."""
+MAX_BATCH_BYTES = 800_000
+"""Bytes of records in a batch: with what is around them, it stays below the broker's limit of 1 MB."""
+
+BATCH_SERIALIZER = "msgpack"
+"""Of the task that carries a batch, whose records are bytes: in JSON they would be a third larger, and text is slow to
+write. All other tasks are JSON."""
+
+register(
+    BATCH_SERIALIZER,
+    msgspec.msgpack.encode,
+    msgspec.msgpack.decode,
+    content_type="application/x-msgpack",
+    content_encoding="binary",
+)
 
 _BATCH_TOPIC = {
     "retention.ms": "3600000",
@@ -44,18 +56,18 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Slice])
 
 
-def encode_batch(slices: list[Slice]) -> str:
-    """A batch as one text, for a JSON task: msgpack in base64. The records in it are not looked at."""
-    return binascii.b2a_base64(_encoder.encode(slices), newline=False).decode()
+def encode_batch(slices: list[Slice]) -> bytes:
+    """A batch as one value, for a task of bytes. The records in it are not looked at."""
+    return _encoder.encode(slices)
 
 
-def decode_batch(text: str) -> list[Slice]:
+def decode_batch(batch: bytes) -> list[Slice]:
     """The batch again.
 
     Raises:
         ValueError: this is no batch.
     """
-    return _decoder.decode(binascii.a2b_base64(text))
+    return _decoder.decode(batch)
 
 
 def make_celery(settings: Settings) -> Celery:
@@ -73,7 +85,7 @@ def make_celery(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         broker_connection_max_retries=None,
         broker_transport_options=_transport_options(settings),
-        accept_content=["json"],
+        accept_content=["json", BATCH_SERIALIZER],
         timezone="UTC",
     )
     return app

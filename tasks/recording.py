@@ -12,7 +12,7 @@ from polling.store.counting import Casts, Counted, CountingConnection, Shape
 from polling.telemetry import logger, metrics
 from tasks import staging
 from tasks.dead_letters import DeadLetters
-from tasks.staging import DeadRecord, Readable
+from tasks.staging import Readable, Staged
 
 log = logger(__name__)
 
@@ -38,9 +38,9 @@ class Recorder:
         ranges = [Covered(part.generation, part.partition, part.first, part.next) for part in slices]
         votes, dead = staging.read(slices)
         while True:
-            shapes = self._shapes_of({read.vote.poll for read in votes})
-            casts, staged, misdirected = staging.stage(votes, shapes)
-            named = {shapes[poll].number: poll for poll in sorted({read.vote.poll for read in staged})}
+            shapes = self._shapes_of({vote.poll for readable in votes for vote in readable.votes})
+            staged, misdirected = staging.stage(votes, shapes)
+            named = {shapes[poll].number: poll for poll in sorted(staged.polls)}
             state = self._connection.state(ranges, named)
             if state.covered:
                 return []
@@ -51,12 +51,12 @@ class Recorder:
         numbers = sorted(named)
         if dead or misdirected:
             self._dead_letters.send([*dead, *misdirected], topics)
-        changed = self._count(casts, staged, numbers, ranges, state.closing, topics)
+        changed = self._count(staged, (0, len(staged.casts)), numbers, ranges, state.closing, topics)
         seconds = time.monotonic() - begun
         _tell_metrics(slices, votes, changed, seconds)
         log.info(
             "batch counted",
-            votes=len(votes),
+            votes=sum(len(readable.votes) for readable in votes),
             ballots=sum(part.ballots for part in changed),
             rejected=sum(part.rejected for part in changed),
             dead=len(dead) + len(misdirected),
@@ -69,27 +69,29 @@ class Recorder:
 
     def _count(
         self,
-        casts: Casts,
-        staged: list[Readable],
+        staged: Staged,
+        some: tuple[int, int],
         polls: list[int],
         ranges: list[Covered],
         closing: bool,
         topics: dict[int, str],
     ) -> list[Counted]:
-        """Counts, and where PostgreSQL refuses the data, halves the batch until the culprit stands alone. The ranges
-        go with the last part, so that they are covered only when all of it is counted."""
+        """Counts some of the casts, from one to before another, and where PostgreSQL refuses the data, halves them
+        until the culprit stands alone. The ranges go with the last part, so that they are covered only when all of it
+        is counted."""
+        begin, end = some
         try:
-            return [self._connection.count(casts, polls, ranges, closing)]
+            return [self._connection.count(staged.casts.part(begin, end), polls, ranges, closing)]
         except REFUSED_ERRORS as error:
-            if len(staged) == 0:
+            if begin == end:
                 raise
-            log.warning("PostgreSQL refused a batch as data", votes=len(staged), sqlstate=error.sqlstate)
-            if len(staged) == 1:
-                self._dead_letters.send([_refused(staged[0])], topics)
+            log.warning("PostgreSQL refused a batch as data", votes=end - begin, sqlstate=error.sqlstate)
+            if end - begin == 1:
+                self._dead_letters.send([staged.refused(begin)], topics)
                 return [self._connection.count(Casts(), [], ranges, closing)]
-        middle = len(staged) // 2
-        first = self._count(casts.part(0, middle), staged[:middle], polls, [], closing, topics)
-        return first + self._count(casts.part(middle, len(staged)), staged[middle:], polls, ranges, closing, topics)
+        middle = (begin + end) // 2
+        first = self._count(staged, (begin, middle), polls, [], closing, topics)
+        return first + self._count(staged, (middle, end), polls, ranges, closing, topics)
 
     def _shapes_of(self, poll_ids: set[str]) -> dict[str, Shape]:
         known = {poll_id: shape for poll_id in poll_ids if (shape := self._shapes.get(poll_id))}
@@ -103,16 +105,12 @@ class Recorder:
         return known
 
 
-def _refused(read: Readable) -> DeadRecord:
-    return DeadRecord(staging.REFUSED, read.generation, read.partition, read.offset, read.value)
-
-
 def _tell_metrics(slices: list[Slice], votes: list[Readable], changed: list[Counted], seconds: float) -> None:
     metrics.batch_size.observe(sum(len(part.offsets) for part in slices))
     metrics.batch_seconds.observe(seconds)
     metrics.votes_counted.inc(sum(part.ballots for part in changed))
     metrics.votes_rejected.inc(sum(part.rejected for part in changed))
-    accepted = [read.vote.at or read.time for read in votes]
+    accepted = [at for readable in votes for at in readable.accepted()]
     if accepted:
         now = time.time() * 1000
         for at in (min(accepted), max(accepted)):

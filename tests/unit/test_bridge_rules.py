@@ -104,7 +104,7 @@ def test_batches_hold_every_record_once_and_leave_no_gap(brought: list[Record], 
     for place, start in starts.items():
         gatherer.assign(place, start)
     for place, offset, value in brought:
-        gatherer.add(place, offset, 1000 + offset, value)
+        gatherer.add(place, [offset], [1000 + offset], [value])
     assert gatherer.records == len(brought)
     seen: list[Record] = []
     reached = dict(starts)
@@ -129,8 +129,8 @@ def test_batches_hold_every_record_once_and_leave_no_gap(brought: list[Record], 
 def test_a_record_greater_than_a_batch_goes_alone() -> None:
     gatherer = Gatherer()
     gatherer.assign((1, 0), 0)
-    gatherer.add((1, 0), 0, 1, b"x" * 1000)
-    gatherer.add((1, 0), 1, 1, b"y")
+    gatherer.add((1, 0), [0], [1], [b"x" * 1000])
+    gatherer.add((1, 0), [1], [1], [b"y"])
     assert [part.values for part in gatherer.take(10, 100)] == [[b"x" * 1000]]
     assert [part.values for part in gatherer.take(10, 100)] == [[b"y"]]
 
@@ -150,22 +150,26 @@ def test_what_comes_twice_or_uninvited_is_passed_over() -> None:
     gatherer = Gatherer()
     gatherer.assign((1, 0), 3)
     for offset in (2, 3, 3, 4):
-        gatherer.add((1, 0), offset, 1, b"%d" % offset)
-    gatherer.add((9, 9), 0, 1, b"?")
+        gatherer.add((1, 0), [offset], [1], [b"%d" % offset])
+    gatherer.add((9, 9), [0], [1], [b"?"])
     assert [part.values for part in gatherer.take(10, 1000)] == [[b"3", b"4"]]
+    gatherer.add((1, 0), [3, 4, 6, 7], [1] * 4, [b"3", b"4", b"6", b"7"])
+    gatherer.add((1, 0), [6, 7], [1] * 2, [b"6", b"7"])
+    assert gatherer.records == 2
+    assert gatherer.take(10, 1000) == [Slice(1, 0, 5, 8, [6, 7], [1, 1], [b"6", b"7"])]
 
 
 def test_a_revoked_partition_is_forgotten() -> None:
     gatherer = Gatherer()
     gatherer.assign((1, 0), 0)
     gatherer.assign((1, 1), 0)
-    gatherer.add((1, 0), 0, 1, b"a")
-    gatherer.add((1, 1), 0, 1, b"b")
+    gatherer.add((1, 0), [0], [1], [b"a"])
+    gatherer.add((1, 1), [0], [1], [b"b"])
     gatherer.revoke((1, 0))
     assert gatherer.records == 1
     assert [part.values for part in gatherer.take(10, 1000)] == [[b"b"]]
     gatherer.assign((1, 0), 0)
-    gatherer.add((1, 0), 0, 1, b"a")
+    gatherer.add((1, 0), [0], [1], [b"a"])
     gatherer.assign((1, 0), 0)
     assert not gatherer.waiting, "assigned again, it is read again from the frontier"
     assert (gatherer.records, gatherer.bytes) == (0, 0)
@@ -173,7 +177,7 @@ def test_a_revoked_partition_is_forgotten() -> None:
 
 def test_a_batch_is_due_again_after_a_patience_that_doubles() -> None:
     window = Window(deadline=10)
-    flight = window.add([Covered(1, 0, 0, 5)], "m", 5, now=100)
+    flight = window.add([Covered(1, 0, 0, 5)], b"m", 5, now=100)
     assert window.due(100) == [flight]
     waits = []
     now = 100.0
@@ -189,7 +193,7 @@ def test_a_batch_is_due_again_after_a_patience_that_doubles() -> None:
 
 def test_a_batch_that_could_not_be_sent_is_due_soon() -> None:
     window = Window(deadline=10)
-    flight = window.add([Covered(1, 0, 0, 5)], "m", 5, now=100)
+    flight = window.add([Covered(1, 0, 0, 5)], b"m", 5, now=100)
     window.delay(flight, 100, 1)
     assert window.due(100.5) == []
     assert window.due(101) == [flight]
@@ -200,8 +204,8 @@ def test_a_batch_that_could_not_be_sent_is_due_soon() -> None:
 
 def test_a_batch_lands_when_all_its_ranges_are_covered() -> None:
     window = Window(deadline=10)
-    window.add([Covered(1, 0, 0, 5), Covered(1, 1, 0, 2)], "m", 7, now=0)
-    window.add([Covered(1, 0, 5, 6)], "n", 1, now=0)
+    window.add([Covered(1, 0, 0, 5), Covered(1, 1, 0, 2)], b"m", 7, now=0)
+    window.add([Covered(1, 0, 5, 6)], b"n", 1, now=0)
     assert (len(window), window.records) == (2, 8)
     done = [Covered(1, 0, 0, 5), Covered(1, 0, 5, 6)]
     assert window.land(done.__contains__) == 1
