@@ -136,7 +136,7 @@ class Settings:
     votes_min_insync: int = _setting(_integer(1, 16), 1)
     log_retention_days: int = _setting(_integer(0, 36_500), 30)
     allowed_skew: float = _setting(_seconds, 5.0)
-    bridge_batch: int = _setting(_integer(1, 20_000), 4000)
+    bridge_batch: int = _setting(_integer(1, 20_000), 6000)
     bridge_window: int = _setting(_integer(1, 1024), 16)
     bridge_deadline: float = _setting(_seconds, 10.0)
 
