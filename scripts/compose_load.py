@@ -13,6 +13,7 @@ import json
 import sys
 import time
 import uuid
+from collections import Counter
 from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
@@ -46,7 +47,8 @@ class Load:
         self.poll = ""
         self.ended = asyncio.Event()
         self.accepted = 0
-        self.refused = 0
+        self.refused: Counter[int] = Counter()
+        """How often a vote had to be sent again, by the status that was answered; 0 where there was no answer."""
         self.longest = 0.0
         self._last = time.monotonic()
 
@@ -58,10 +60,10 @@ class Load:
 
     async def vote_until_ended(self) -> None:
         while not self.ended.is_set():
-            await self._vote(uuid.uuid4().hex)
+            await self.vote(uuid.uuid4().hex)
             await asyncio.sleep(PAUSE)
 
-    async def _vote(self, key: str) -> None:
+    async def vote(self, key: str) -> None:
         while True:
             try:
                 answer = await ask(f"{self.api}/{self.poll}/vote", {"option": "Yes"}, Idempotency_Key=key)
@@ -74,7 +76,7 @@ class Load:
                 self.longest = max(self.longest, now - self._last)
                 self._last = now
                 return
-            self.refused += 1
+            self.refused[status] += 1
             await asyncio.sleep(0.2)
 
     async def counted(self) -> int:
@@ -100,7 +102,7 @@ async def run(api: str) -> int:
     finally:
         load.ended.set()
     await asyncio.gather(*voters)
-    print(f"{load.accepted} votes accepted, {load.refused} sent again, the longest pause {load.longest:.1f} s")
+    print(f"{load.accepted} votes accepted, {load.refused.total()} sent again, the longest pause {load.longest:.1f} s")
     total = await load.counted()
     if total == load.accepted:
         print(f"PASS  all {total} votes that were accepted are counted, each once", flush=True)

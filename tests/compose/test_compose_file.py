@@ -11,7 +11,7 @@ Services = dict[str, dict[str, Any]]
 
 ONE_SHOT = {"migrate", "topics"}
 OURS = {"api", "bridge", "worker", "beat", "flower"} | ONE_SHOT
-THEIRS = {"zookeeper", "kafka", "postgres", "redis", "pgadmin"}
+THEIRS = {"gateway", "zookeeper", "kafka", "postgres", "redis", "pgadmin"}
 EXACT_TAG = re.compile(r"[a-z0-9./-]+:\d+\.\d+(\.\d+)?(-[a-z]+)?")
 
 
@@ -58,15 +58,18 @@ def test_each_waits_for_what_it_needs(services: Services) -> None:
         assert set(services[name]["depends_on"]) > ONE_SHOT
 
 
-def test_everything_can_be_scaled_but_for_published_ports(services: Services) -> None:
+def test_what_does_the_work_can_be_scaled(services: Services) -> None:
+    """Several containers of one service cannot have one name, one port of this machine, or one name in a group."""
     assert not [name for name in services if "container_name" in services[name] or "hostname" in services[name]]
-    assert not [name for name in ("bridge", "worker", "beat") if "ports" in services[name]]
+    for name in ("api", "bridge", "worker", "beat"):
+        assert "ports" not in services[name], name
+        assert services[name]["environment"]["NODE_NAME"] == ""
 
 
-def test_only_the_api_is_published_beyond_loopback(services: Services) -> None:
+def test_only_the_gateway_is_published_beyond_loopback(services: Services) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert set(published) == {"api", "kafka", "flower", "pgadmin"}
-    assert published.pop("api") == ["${PORT:-5000}:${PORT:-5000}"]
+    assert set(published) == {"gateway", "kafka", "flower", "pgadmin"}
+    assert published.pop("gateway") == ["${PORT:-5000}:${PORT:-5000}"]
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
