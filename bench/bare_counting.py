@@ -67,7 +67,9 @@ def _count(url: str, share: Share, barrier: Barrier, counts: multiprocessing.Sim
     batches = []
     for begin in range(0, share.votes, share.batch):
         end = min(begin + share.batch, share.votes)
-        batches.append((_casts(share, electorate, made, begin, end), Covered(GENERATION, share.partition, begin, end)))
+        batches.append(
+            (casts_of(share, electorate, made, begin, end), Covered(GENERATION, share.partition, begin, end))
+        )
     connection = CountingConnection(url)
     connection.count(Casts(), [share.first], [], False)  # connects, and plans
     counts.put(electorate.counts)
@@ -77,7 +79,7 @@ def _count(url: str, share: Share, barrier: Barrier, counts: multiprocessing.Sim
     connection.close()
 
 
-def _casts(share: Share, electorate: Electorate, made: list[bytes], begin: int, end: int) -> tuple[Casts, list[int]]:
+def casts_of(share: Share, electorate: Electorate, made: list[bytes], begin: int, end: int) -> tuple[Casts, list[int]]:
     """The casts of a batch, and its polls in order. `made` are the voters' ballots so far."""
     at = arrays.timestamptz(int(time.time() * 1000))
     base = positions.base(GENERATION, share.partition)

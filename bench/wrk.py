@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ def run(
     words: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Requests as the script makes them, which gets the `words`; what wrk counted, with its `requests` and their
-    `rate` a second, and `p50`, `p99` and `max` in microseconds.
+    `rate` a second, `p50`, `p99` and `max` in microseconds, and the `client_cpu_seconds` that it used itself.
 
     Raises:
         BenchError: one was refused, or a connection broke.
@@ -57,10 +58,18 @@ def run(
     url = f"http://{address[0]}:{address[1]}{path}"
     options = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
     command = [wrk, *options, "-s", str(Path(__file__).with_name(script)), url, *(("--", *words) if words else ())]
+    before = _children_used()
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
     if done.returncode:
         raise BenchError(f"wrk: {done.stderr.strip() or done.stdout.strip()}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     if result["bad_status"] or result["broken"]:
         raise BenchError(f"{url}: {result['bad_status']} refusals, {result['broken']} broken connections")
-    return {**result, "rate": result["requests"] * 1e6 / result["microseconds"]}
+    rate = result["requests"] * 1e6 / result["microseconds"]
+    return {**result, "rate": rate, "client_cpu_seconds": _children_used() - before}
+
+
+def _children_used() -> float:
+    """CPU seconds of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

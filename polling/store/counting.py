@@ -28,7 +28,7 @@ REFUSED = (errors.DataError, errors.IntegrityError)
 
 _AGAIN = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
 _ATTEMPTS = 8
-_OPTIONS = " ".join(
+SESSION = " ".join(
     f"-c {setting}"
     for setting in (
         "jit=off",
@@ -42,6 +42,7 @@ _OPTIONS = " ".join(
         "timezone=UTC",
     )
 )
+"""How a session counts, as libpq's `options`."""
 
 
 @dataclasses.dataclass
@@ -112,16 +113,7 @@ class CountingConnection:
 
     def count(self, casts: Casts, polls: list[int], ranges: list[Covered], closing: bool) -> Counted:
         """Counts a batch, once or twice or beside itself. Tries again where two batches lock each other out."""
-        parameters = {
-            "polls": arrays.Int8Array([arrays.int8(number) for number in polls]),
-            "cast_polls": arrays.Int8Array(casts.polls),
-            "cast_ballots": arrays.UuidArray(casts.ballots),
-            "cast_options": arrays.Int2Array(casts.options),
-            "cast_positions": arrays.Int8Array(casts.positions),
-            "cast_times": arrays.TimestamptzArray(casts.times),
-            **_columns(ranges),
-            "note": note(ranges),
-        }
+        parameters = parameters_of(casts, polls, ranges)
         for attempt in range(_ATTEMPTS):
             try:
                 rows = self._run(COUNT_BESIDE_A_CLOSER if closing else COUNT, parameters)
@@ -149,10 +141,24 @@ class CountingConnection:
                 connect_timeout=5,
                 tcp_user_timeout=10_000,
                 keepalives_idle=5,
-                options=_OPTIONS,
+                options=SESSION,
             )
             arrays.register(self._connection)
         return self._connection.execute(statement, parameters).fetchall()
+
+
+def parameters_of(casts: Casts, polls: list[int], ranges: list[Covered]) -> dict[str, Any]:
+    """What the counting statement takes."""
+    return {
+        "polls": arrays.Int8Array([arrays.int8(number) for number in polls]),
+        "cast_polls": arrays.Int8Array(casts.polls),
+        "cast_ballots": arrays.UuidArray(casts.ballots),
+        "cast_options": arrays.Int2Array(casts.options),
+        "cast_positions": arrays.Int8Array(casts.positions),
+        "cast_times": arrays.TimestamptzArray(casts.times),
+        **_columns(ranges),
+        "note": note(ranges),
+    }
 
 
 def _columns(ranges: list[Covered]) -> dict[str, list[int]]:

@@ -155,7 +155,19 @@ def test_of_a_part_that_is_measured_twice_the_last_counts() -> None:
 
 
 def test_every_part_of_the_issue_is_there_and_sizes_are_two() -> None:
-    wanted = {"http", "http-all", "sockets", "batch", "read", "log", "log-hmac", "stored", "stored-hmac", "latency"}
+    wanted = {
+        "http",
+        "http-all",
+        "sockets",
+        "batch",
+        "read",
+        "log",
+        "log-hmac",
+        "stored",
+        "stored-hmac",
+        "latency",
+        "hot-row",
+    }
     wanted |= {
         "fan-out",
         "idle",
