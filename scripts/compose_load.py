@@ -52,6 +52,11 @@ class Load:
         self.longest = 0.0
         self._last = time.monotonic()
 
+    def begin(self) -> None:
+        """From now on `refused` and `longest` are counted anew."""
+        self.refused.clear()
+        self.longest, self._last = 0.0, time.monotonic()
+
     async def create(self) -> None:
         answer = await ask(self.api, {"question": "Does it go on?", "options": ["Yes", "No"]})
         assert answer.code == 201, answer.body

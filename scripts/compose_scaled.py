@@ -165,8 +165,8 @@ class Trial:
         while name := (await asyncio.to_thread(sys.stdin.readline)).strip():
             load = self.load
             load.ended.clear()
-            accepted, load.longest = load.accepted, 0.0
-            load.refused.clear()
+            accepted = load.accepted
+            load.begin()
             for one in self.watchers:
                 one.codes.clear()
             voters = [asyncio.create_task(load.vote_until_ended()) for _ in range(STEADY_VOTERS)]

@@ -79,6 +79,14 @@ def test_a_vote_is_never_sent_twice_by_it(sections: dict[str, list[str]]) -> Non
     assert not any(line.startswith("retry-on") for lines in sections.values() for line in lines)
 
 
+def test_who_refuses_is_given_no_more(sections: dict[str, list[str]]) -> None:
+    """Who has the fewest is asked first, and a container that stops has none: it would be asked until the next look."""
+    [checks] = [line for line in sections["backend api"] if line.startswith("default-server check")]
+    assert "balance leastconn" in sections["backend api"]
+    assert checks.endswith("observe layer4 error-limit 3 on-error mark-down")
+    assert "option redispatch 1" in sections["defaults"]
+
+
 def test_it_answers_what_clients_can_read(sections: dict[str, list[str]]) -> None:
     answers = [line for line in sections["defaults"] if line.startswith("http-error")]
     assert [int(line.split()[2]) for line in answers] == [400, 502, 503, 504]
