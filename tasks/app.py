@@ -14,7 +14,7 @@ from polling.core.series import NOTED_EVERY
 from polling.settings import Settings
 from tasks import closing, housekeeping, messages, reconciling, series
 from tasks.dead_letters import DeadLettersUnavailable
-from tasks.kafka_transport.worker import install_worker_signals
+from tasks.kafka_transport.worker import LargeRequest, install_worker_signals
 from tasks.ranking import Ranking
 from tasks.resources import Resources
 
@@ -63,7 +63,7 @@ def _add_tasks(app: Celery, settings: Settings) -> None:
     # What passes by itself leaves no trace in the log.
     away = (psycopg.OperationalError, DeadLettersUnavailable, KafkaDidNotAnswer)
 
-    @app.task(name=messages.RECORD_VOTES, throws=away)
+    @app.task(name=messages.RECORD_VOTES, throws=away, Request=LargeRequest)
     def record_votes(batch: bytes, topics: dict[str, str]) -> None:
         """Counts a batch of votes, and tells of the polls that it changed."""
         slices = messages.decode_batch(batch)

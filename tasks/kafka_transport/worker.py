@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from celery.signals import worker_process_init
+from celery.worker.request import Request
 
 
 def celery_settings() -> dict[str, Any]:
@@ -23,6 +24,15 @@ def celery_settings() -> dict[str, Any]:
         # A task that runs on through a reconnect is acknowledged in vain and runs again: better than killing it.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
     }
+
+
+class LargeRequest(Request):
+    """Of a task whose arguments are large (`Request` among the task's options): they go to the process that runs it
+    once, in the message's body. Celery sends the decoded ones along a second time, and looks at none of them there."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._request_dict.update(args=[], kwargs={})
 
 
 def install_worker_signals() -> None:
