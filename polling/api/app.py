@@ -12,7 +12,22 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 
 from polling import telemetry
-from polling.api import batch, docs, export, headers, health, leaderboard, pages, poll, polls, qr, series, voters, votes
+from polling.api import (
+    batch,
+    docs,
+    export,
+    headers,
+    health,
+    leaderboard,
+    pages,
+    poll,
+    poll_pages,
+    polls,
+    qr,
+    series,
+    voters,
+    votes,
+)
 from polling.api.answers import encode
 from polling.api.base import NoSuchAddress
 from polling.api.door import Door
@@ -44,6 +59,7 @@ ROUTES = [
     *health.ROUTES,
     *docs.ROUTES,
     *pages.ROUTES,
+    *poll_pages.ROUTES,
     *qr.ROUTES,
 ]
 

@@ -1,8 +1,7 @@
 // Step 7 of 7, show: a poll for who made it: close, extend, reopen, hide, mend, export, copy, delete.
 import { ask, fieldErrors, firstPoll } from "./api.js";
 import { Bars } from "./bars.js";
-import { $, element, icon, known, moment, note, now, pollId, ready, say, t, toast } from "./core.js";
-import { letter } from "./letters.js";
+import { $, element, icon, known, letter, moment, note, now, pollId, ready, say, t, toast } from "./core.js";
 import { showFacts, Watch } from "./watch.js";
 
 const given = location.hash.slice(1);

@@ -46,10 +46,10 @@ export async function ask(method, path, { body, token, headers = {}, within = 20
   }
 }
 
-// The poll that early.js has asked for, or asked for again where that came to nothing.
+// The poll that the page came with or that early.js has asked for, or asked for again where that came to nothing.
 export async function firstPoll(token) {
   const answer = await window.early.poll;
-  if (answer?.date) hearDate(answer.date, window.early.sent);
+  if (answer?.date) hearDate(answer.date, answer.sent, answer.heard);
   if (answer?.ok) return answer.data;
   return (await ask("GET", `/api/polls/${window.early.pollId}`, { token })).data;
 }

@@ -1,6 +1,5 @@
 // Step 7 of 7, show: a poll's options as bars: a list that is read as text, and moves by transform alone.
-import { element, icon, number, percent, t } from "./core.js";
-import { colour, letter } from "./letters.js";
+import { colour, element, icon, letter, number, percent, t } from "./core.js";
 
 export class Bars {
   // list: an <ol>. vote(optionId): somebody chose; without it the bars are only looked at.
@@ -12,8 +11,10 @@ export class Bars {
   }
 
   // state: {poll, chosen, sure, votable, busy, concealed}: `sure` is whether the choice has reached the log; `concealed`
-  // shows options without their results. Drawn with the next frame; what comes before that replaces it.
+  // shows options without their results. The first is drawn at once, the others with the next frame; what comes before
+  // that replaces it.
   show(state) {
+    if (!this.made) return this.draw(state);
     this.next = state;
     this.waiting ??= requestAnimationFrame(() => {
       this.waiting = undefined;

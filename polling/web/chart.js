@@ -1,7 +1,6 @@
 // Step 7 of 7, show: votes over time: the stored series first, then what comes live. Loaded only when it is looked at.
 import { ask } from "./api.js";
-import { locale, now, number, t } from "./core.js";
-import { colour, letter } from "./letters.js";
+import { colour, letter, locale, now, number, t } from "./core.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const LINES = 8; // the options with the most votes

@@ -1,7 +1,7 @@
 // Step 7 of 7, show: what every page does: elements, texts in the reader's language, what the browser keeps, the clock.
 
 const early = window.early;
-export const { lang, languages, pollId } = early;
+export const { lang, languages, locale, pollId } = early;
 export const $ = (id) => document.getElementById(id);
 export const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -25,16 +25,17 @@ export function icon(name) {
   return svg;
 }
 
+// An option's letter and colour, by its place; told apart by the letter where colours are not seen.
+export const letter = (index) => (index < 26 ? String.fromCharCode(65 + index) : String(index + 1));
+export const colour = (index) => String((index % 8) + 1);
+
 // --- texts
 
-// With its country, where the browser names one for this language: 16:05 in one is 4:05 PM in the other.
-export const locale = navigator.languages?.find((one) => one.toLowerCase().split("-")[0] === lang) ?? lang;
-const numbers = new Intl.NumberFormat(locale);
 const percents = new Intl.NumberFormat(locale, { style: "percent" });
 const plurals = new Intl.PluralRules(locale);
 let texts = {};
 
-export const number = (value) => numbers.format(value);
+export const number = (value) => early.numbers.format(value);
 export const percent = (share) => percents.format(share);
 // Somebody's words inside a sentence of ours: their direction of writing ends with them.
 export const quoted = (text) => `\u2068${text}\u2069`;
@@ -123,10 +124,10 @@ let ahead = 0; // ms by which the server's clock is ahead of this one
 
 export const now = () => Date.now() + ahead;
 
-export function hearDate(header, sent) {
+export function hearDate(header, sent, heard = Date.now()) {
   const there = Date.parse(header ?? "");
   if (Number.isNaN(there)) return;
-  const differs = there + 500 - (sent + Date.now()) / 2; // the header has whole seconds
+  const differs = there + 500 - (sent + heard) / 2; // the header has whole seconds
   ahead = Math.abs(differs) > 1500 ? differs : 0;
 }
 
@@ -175,7 +176,7 @@ export function toast(text, kind = "good") {
 
 // --- the switches that every page has
 
-ready.then(() => {
+function showSwitches() {
   const place = $("language");
   if (place) {
     const names = languages.map((code) => element("option", { value: code, lang: code, textContent: new Intl.DisplayNames(code, { type: "language" }).of(code) }));
@@ -194,7 +195,8 @@ ready.then(() => {
   }
   const button = $("theme");
   if (button) button.onclick = () => toggleTheme();
-});
+}
+ready.then(() => setTimeout(showSwitches)); // after the page's own first picture
 
 export function toggleTheme() {
   const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";

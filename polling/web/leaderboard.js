@@ -1,8 +1,7 @@
 // Step 7 of 7, show: the options with the most votes over all open polls; rows move to their new places.
 import { ask } from "./api.js";
-import { $, calm, element, number, percent, quoted, ready, say, t } from "./core.js";
+import { $, calm, colour, element, number, percent, quoted, ready, say, t } from "./core.js";
 import { Live } from "./live.js";
-import { colour } from "./letters.js";
 
 const MOVED_FOR = 12_000; // ms that a change of rank is shown
 const list = $("ranks");

@@ -1,6 +1,5 @@
 // Step 7 of 7, show: the rows of options while a poll is written: by Enter, by paste, moved by drag and by keys.
-import { calm, element, icon, say, t } from "./core.js";
-import { colour, letter } from "./letters.js";
+import { calm, colour, element, icon, letter, say, t } from "./core.js";
 
 const MAX = 100;
 

@@ -1,19 +1,21 @@
 // Step 7 of 7, show: a poll's page: one tap votes, and the results move as they come.
-import { firstPoll, left } from "./api.js";
-import { Ballot } from "./ballot.js";
+import { firstPoll, left, Problem } from "./api.js";
 import { Bars, spoken } from "./bars.js";
 import { $, element, icon, known, pollId, quoted, ready, say, t } from "./core.js";
-import { showFacts, Watch } from "./watch.js";
+
+// The first picture needs neither: a browser has six files on their way at once, and these would be the seventh and more.
+const rest = Promise.all([import("./ballot.js"), import("./watch.js")]).catch(() => null);
 
 const STEPS = ["sending", "logged", "counted"];
-let watch;
+let watch; // until watch.js is here {poll} alone
 let ballot;
 let bars;
 let chart;
+let showFacts = () => undefined;
 let told = ""; // what was last said of the vote
 
 function who() {
-  const vote = ballot?.voteId ?? known(pollId).vote?.id;
+  const vote = ballot.voteId ?? known(pollId).vote?.id;
   return vote ? { vote } : {};
 }
 
@@ -127,14 +129,32 @@ async function openChart() {
   chart = new Chart($("chart"), watch.poll, who);
 }
 
-await ready;
-try {
-  const poll = await firstPoll();
+// Stands in for the ballot until ballot.js is here: a tap is shown at once, and kept for it.
+const firstTap = {
+  state: null,
+  open: false,
+  cast(option) {
+    firstTap.state = { step: "sending", option };
+    firstTap.open = true;
+    show();
+  },
+};
+
+// The options, to be tapped; who has voted before sees them with the vote.
+function showFirst(poll) {
+  watch = { poll };
+  ballot = firstTap;
+  bars = new Bars($("options"), { vote: (option) => ballot.cast(option) });
+  const { vote, pending } = known(pollId);
+  if (!vote && !pending) show();
+}
+
+function begin(poll, { Ballot }, watching) {
   let spokenTotal = poll.total_votes;
-  watch = new Watch(poll, {
+  showFacts = watching.showFacts;
+  watch = new watching.Watch(poll, {
     who,
     changed: () => {
-      if (!ballot) return;
       show();
       if (poll.total_votes !== spokenTotal && !ballot.open) say(spoken(poll));
       spokenTotal = poll.total_votes;
@@ -145,12 +165,21 @@ try {
       if (left(poll) !== null && left(poll) < 1000) show();
     },
   });
-  ballot = new Ballot(poll, () => ballot && onBallot());
-  bars = new Bars($("options"), { vote: (option) => ballot.cast(option) });
+  ballot = new Ballot(poll, onBallot);
+  if (firstTap.state) ballot.cast(firstTap.state.option);
   $("send-now").onclick = () => ballot.now();
   if ($("over-time")) $("over-time").ontoggle = openChart;
   showHost();
   show();
+}
+
+await ready;
+try {
+  const poll = await firstPoll();
+  showFirst(poll);
+  const found = await rest;
+  if (!found) throw new Problem(0);
+  begin(poll, ...found);
   document.body.dataset.ready = "";
 } catch (problem) {
   $("options").replaceChildren();

@@ -113,13 +113,18 @@ def test_the_english_of_the_pages_is_that_of_the_file(name: str) -> None:
 
 @pytest.mark.parametrize("name", [path.name for path in PAGES])
 def test_a_page_loads_ahead_just_what_its_scripts_import(name: str) -> None:
+    """At once, whether they wait for it or not; what is imported inside a function is loaded when it is called."""
     page = (WEB / name).read_text(encoding="utf-8")
     entry = re.search(r'<script type="module" src="/static/([\w.]+)">', page)
     assert entry is not None
     needed: set[str] = set()
     ahead = [entry[1]]
     while ahead:
-        for one in re.findall(r'^import [^"]*"\./([\w.]+)";', SCRIPTS[ahead.pop()], re.MULTILINE):
+        script = SCRIPTS[ahead.pop()]
+        found = re.findall(r'^import [^"]*"\./([\w.]+)";', script, re.MULTILINE)
+        for line in re.findall(r"^const .*\bimport\(.*$", script, re.MULTILINE):
+            found += re.findall(r'\bimport\("\./([\w.]+)"\)', line)
+        for one in found:
             if one not in needed:
                 needed.add(one)
                 ahead.append(one)

@@ -32,6 +32,37 @@ def test_a_vote_is_changed(page: Page, client: Client) -> None:
     counted(client, poll, 0, 1)
 
 
+def test_the_first_picture_waits_for_no_second_answer(page: Page, client: Client) -> None:
+    """The poll and the texts come with the page: options are there to be tapped while every other answer is held back;
+    a tap is shown at once, and sent when it can be."""
+    poll = create(client, "Tea", "Coffee", one_vote_per="browser")
+    held: list[Route] = []
+    asked: list[str] = []
+    holding = True
+
+    def hold(route: Route) -> None:
+        if holding:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/static/ballot.js", hold)
+    page.route("**/static/watch.js", hold)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"/p/{poll.id}", wait_until="commit")
+    expect(page.locator("#hint")).to_have_text("Tap an option to vote.")
+    expect(page.locator("button.bar .votes").nth(1)).to_have_text("0 votes")
+    tap(page, 1)
+    expect(page.locator("#ballot-words")).to_contain_text("Coffee")
+    expect(page.locator("#steps li.doing")).to_have_count(1)
+    assert [url for url in asked if "/api/" in url or "/locales/" in url] == []
+    holding = False
+    for route in held:
+        route.continue_()
+    expect_counted(page)
+    expect_votes(page, 0, 1)
+
+
 def test_a_second_vote_is_refused_in_plain_words(page: Page, client: Client) -> None:
     """Also where the browser has forgotten all but its cookie: the server knows which vote stands."""
     poll = create(client, "Tea", "Coffee", one_vote_per="browser", allow_change=False)
