@@ -21,8 +21,6 @@ from polling.core.errors import NotFound, PollNotFound, StoreUnavailable
 from polling.core.polls import Poll
 from polling.core.sight import NOBODY
 
-MISSING = "missing.html"
-
 PATIENCE = 0.25
 """Seconds for which a page waits for the results that it is to come with. Without them it asks for them itself."""
 
@@ -34,6 +32,8 @@ def _filler() -> Filler:
 
 class PollPage(PageHandler):
     """A page of a poll. Where there is no such poll a page says so, with 404."""
+
+    MISSING = "missing.html"
 
     async def get(self, poll_id: str = "", include_body: bool = True) -> None:
         given: Mapping[str, bytes] = {}
@@ -62,12 +62,12 @@ class PollPage(PageHandler):
             super().write_error(status_code, **kwargs)
 
     def _say_missing(self, include_body: bool = True) -> None:
-        page = files().find(MISSING)
+        page = files().find(self.MISSING)
         assert page is not None, "it is one of the pages' files"
         self.set_status(404)
         self.set_header("Cache-Control", "no-store")
         body = page.body if self.takes_gzip else gzip.decompress(page.body)
-        self.send(MISSING, body, include_body, packed=self.takes_gzip)
+        self.send(self.MISSING, body, include_body, packed=self.takes_gzip)
 
 
 class VotePage(PollPage):
@@ -101,6 +101,7 @@ class EmbedPage(VotePage):
     """`/p/{id}/embed`: the only page that others may show in a frame of theirs: those of `EMBED_ORIGINS`."""
 
     FILE = "embed.html"
+    MISSING = "embed_missing.html"
 
     def set_default_headers(self) -> None:
         super().set_default_headers()

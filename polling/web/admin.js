@@ -1,7 +1,7 @@
 // Step 7 of 7, show: a poll for who made it: close, extend, reopen, hide, mend, export, copy, delete.
 import { ask, fieldErrors, firstPoll } from "./api.js";
 import { Bars } from "./bars.js";
-import { $, element, icon, known, letter, moment, note, now, pollId, ready, say, t, toast } from "./core.js";
+import { $, element, icon, known, letter, moment, note, now, pollId, ready, say, showLength, t, toast } from "./core.js";
 import { showFacts, Watch } from "./watch.js";
 
 const given = location.hash.slice(1);
@@ -19,6 +19,7 @@ function show() {
   const { poll, gone } = watch;
   const open = poll.status === "open";
   $("question").textContent = poll.question;
+  showLength($("question"), poll.question);
   document.title = `${poll.question} · ${t("brand")}`;
   showFacts(watch);
   bars.show({ poll, votable: false, concealed: false });

@@ -68,7 +68,7 @@ export class Bars {
     const best = element("span", { className: "tag" }, t("results.most"));
     const doing = element("span", { className: "tag doing" }, t("step.sending.open"));
     mine.hidden = best.hidden = doing.hidden = true;
-    const words = element("span", { className: "words" }, element("bdi", { className: "text", textContent: option.text }), " ", mine, doing, " ", best, " ");
+    const words = element("span", { className: "words" }, element("bdi", { className: option.text.length > 60 ? "text long" : "text", textContent: option.text }), " ", mine, doing, " ", best, " ");
     bar.append(
       element("span", { className: "fill", attributes: { "aria-hidden": "true" } }),
       element("span", { className: "mark", textContent: letter(index), attributes: { "aria-hidden": "true" } }),

@@ -25,6 +25,12 @@ export function icon(name) {
   return svg;
 }
 
+// A long question is written smaller, a very long one smaller still.
+export function showLength(place, text) {
+  if (text.length > 110) place.dataset.long = text.length > 280 ? "2" : "1";
+  else delete place.dataset.long;
+}
+
 // An option's letter and colour, by its place; told apart by the letter where colours are not seen.
 export const letter = (index) => (index < 26 ? String.fromCharCode(65 + index) : String(index + 1));
 export const colour = (index) => String((index % 8) + 1);

@@ -51,7 +51,7 @@
   if (old) location.replace(`/p/${encodeURIComponent(old)}`);
   const [, pollId, view = ""] = /^\/p\/([^/]+)\/?(\w*)$/.exec(location.pathname) ?? [];
   let poll = null;
-  if (pollId) {
+  if (pollId && !("missing" in root.dataset)) {
     let known = {};
     try {
       known = JSON.parse(kept(`poll:${pollId}`)) ?? {};

@@ -1,7 +1,7 @@
 // Step 7 of 7, show: a poll on a wall: huge, with its QR code, and run by single keys.
 import { ask, firstPoll } from "./api.js";
 import { Bars } from "./bars.js";
-import { $, element, known, note, pollId, ready, say, t, toast, toggleTheme } from "./core.js";
+import { $, element, known, note, pollId, ready, say, showLength, t, toast, toggleTheme } from "./core.js";
 import { showFacts, Watch } from "./watch.js";
 
 const given = location.hash.slice(1);
@@ -18,10 +18,12 @@ let concealed = false;
 function show() {
   const { poll } = watch;
   $("question").textContent = poll.question;
-  $("question").toggleAttribute("data-long", poll.question.length > 110);
+  showLength($("question"), poll.question);
   document.title = `${poll.question} · ${t("brand")}`;
   const many = poll.options.length;
-  if (many > 6) $("options").dataset.many = many > 9 ? "2" : "1";
+  const columns = many < 10 ? 1 : many < 25 ? 2 : many < 61 ? 3 : 4;
+  if (columns > 1) $("options").dataset.columns = String(columns);
+  $("options").style.setProperty("--rows", String(Math.ceil(many / columns)));
   bars.show({ poll, votable: false, concealed });
   showFacts(watch);
   $("hide").setAttribute("aria-pressed", String(concealed));

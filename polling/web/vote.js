@@ -1,7 +1,7 @@
 // Step 7 of 7, show: a poll's page: one tap votes, and the results move as they come.
 import { firstPoll, left, Problem } from "./api.js";
 import { Bars, spoken } from "./bars.js";
-import { $, element, icon, known, pollId, quoted, ready, say, t } from "./core.js";
+import { $, element, icon, known, pollId, quoted, ready, say, showLength, t } from "./core.js";
 
 // The first picture needs neither: a browser has six files on their way at once, and these would be the seventh and more.
 const rest = Promise.all([import("./ballot.js"), import("./watch.js")]).catch(() => null);
@@ -42,12 +42,14 @@ function show() {
   const { poll } = watch;
   if ($("question").textContent !== poll.question) {
     $("question").textContent = poll.question;
+    showLength($("question"), poll.question);
     document.title = `${poll.question} · ${t("brand")}`;
   }
   showFacts(watch);
   bars.show({ poll, chosen: ballot.state?.option ?? null, sure: !ballot.open, votable: votable(poll), busy: !once(poll) && ballot.open, concealed: false });
   $("hint").textContent = hint(poll);
   $("gone").hidden = !watch.gone;
+  if ($("over-time")) $("over-time").hidden = Boolean(poll.results_hidden);
   showBallot();
   chart?.push(poll);
 }

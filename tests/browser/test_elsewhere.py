@@ -83,6 +83,16 @@ def test_a_poll_in_another_sites_page(elsewhere: Page, site: Site, system: Syste
     assert elsewhere.evaluate("document.querySelector('live-poll iframe').contentDocument") is None
 
 
+def test_a_poll_that_is_not_there_says_so_in_the_frame(elsewhere: Page, site: Site, system: System) -> None:
+    """In as little room as that takes, and with no link that would lead the frame where no frame may go."""
+    site.page = embedding(system, "nothing")
+    elsewhere.goto(site.url)
+    frame = elsewhere.frame_locator("live-poll iframe")
+    expect(frame.locator("h1")).to_have_text("There is no such poll")
+    expect(frame.locator("a:not([target=_blank])")).to_have_count(0)
+    elsewhere.wait_for_function("() => parseInt(document.querySelector('iframe').style.height) < 320")
+
+
 def test_nobody_else_sets_the_height(elsewhere: Page, site: Site, system: System, client: Client) -> None:
     """Neither the page itself nor another frame, though it be of the same origin."""
     poll = create(client, "Tea", "Coffee")

@@ -21,6 +21,27 @@ def poll(client: Client) -> Made:
     return create(client, "Tea", "Coffee", question="What shall it be?")
 
 
+CLIPPED = """() => [...document.querySelectorAll("#options .bar")].filter(bar => {
+    const outer = bar.getBoundingClientRect(), bars = document.querySelector("#options").getBoundingClientRect();
+    const inside = (one, of) => one.top >= of.top - 1 && one.bottom <= of.bottom + 1;
+    return !inside(outer, bars) || ![...bar.querySelectorAll(".text, .mark, .share")].every(
+        one => one.getBoundingClientRect().height >= 8 && inside(one.getBoundingClientRect(), outer));
+}).length"""
+"""How many options a wall shows cut off, or not at all."""
+
+
+@pytest.mark.parametrize(("options", "question"), [(2, 20), (9, 500), (24, 60), (100, 20)])
+def test_every_option_is_whole_on_the_wall(
+    open_page: Callable[..., Watched], client: Client, options: int, question: int
+) -> None:
+    texts = [f"{number}: {'words ' * 8}" for number in range(options)]
+    poll = create(client, *texts, question=("long words " * 50)[:question].strip())
+    page = open_page(viewport={"width": 1920, "height": 1080}).page
+    open_poll(page, f"/p/{poll.id}/present")
+    expect(page.locator("#options .bar")).to_have_count(options)
+    assert page.evaluate(CLIPPED) == 0
+
+
 def test_presenting_by_keys(page: Page, client: Client, poll: Made) -> None:
     vote(client, poll, "Coffee").expect(202)
     open_poll(page, f"/p/{poll.id}/present#{poll.token}")
