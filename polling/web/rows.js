@@ -175,10 +175,11 @@ export class Rows {
     let moved = false;
     grip.onpointermove = (at) => {
       let dy = at.clientY - from;
-      const [up, down] = [row.previousElementSibling, row.nextElementSibling];
-      const other = dy < 0 ? up : down;
-      const top = row.offsetTop;
-      if (other && Math.abs(dy) > other.offsetHeight / 2 + 4 && this.swap(row, Math.sign(dy))) {
+      // A quick hand is past several rows at the next move that the browser tells of.
+      for (;;) {
+        const other = dy < 0 ? row.previousElementSibling : row.nextElementSibling;
+        const top = row.offsetTop;
+        if (!other || Math.abs(dy) <= other.offsetHeight / 2 + 4 || !this.swap(row, Math.sign(dy))) break;
         from += row.offsetTop - top;
         dy = at.clientY - from;
         moved = true;
