@@ -74,8 +74,10 @@ def read_votes(values: list[bytes]) -> tuple[list[VoteRecord], list[bytes]] | No
         raw = list(map(binascii.unhexlify, ballots))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    # A value with a line break in it could stand for two votes; without any, a line is a value.
-    whole = len(votes) == len(values) == lines.count(b"\n") + 1
+    # The decoder takes what follows in one line for another vote, and goes on in the next where one has not ended. But
+    # between "}" and "{" a vote always ends. Where all values meet so, each is one vote at least, and as many votes as
+    # values are one in each.
+    whole = lines.startswith(b"{") and lines.count(b"\n") == lines.count(b"}\n{") == len(values) - 1 == len(votes) - 1
     return (votes, raw) if whole and set(map(len, ballots)) == {32} else None
 
 

@@ -84,6 +84,9 @@ def test_what_is_no_vote_keeps_no_vote_back() -> None:
     assert counting.counts("p") == [1, 1]
 
 
+VOTE = b'{"poll":"p","ballot":"' + b"0" * 32 + b'","option":"1"}'
+HALVES = (b'{"poll":"p","more":', b'{"a":[{}]},"ballot":"' + b"0" * 32 + b'","option":"1"}')
+
 pieces = st.sampled_from(
     [
         b'{"poll":"p","ballot":"' + b"0" * 32 + b'","option":"1","at":5}',
@@ -96,6 +99,7 @@ pieces = st.sampled_from(
         b" ",
         b"",
         b"{}",
+        *HALVES,
         b"\xff",
     ]
 )
@@ -107,5 +111,13 @@ def test_many_values_are_read_as_each_of_them_is(values: list[bytes]) -> None:
     found = read_votes(values)
     if found is not None:
         assert list(zip(*found, strict=True)) == [read_vote(value) for value in values]
-    elif not any(b"\n" in value for value in values):
+    elif all(value[:1] + value[-1:] == b"{}" and b"\n" not in value for value in values):
         assert not values or None in [read_vote(value) for value in values]
+
+
+@pytest.mark.parametrize("others", [(b"",), (b" ",), (b"\t",), (b"\n",), HALVES])
+def test_a_value_that_is_two_votes_does_not_make_up_for_what_is_none(others: tuple[bytes, ...]) -> None:
+    assert read_vote(b"".join(others)) is not None or others != HALVES, "in one value they are a vote"
+    assert read_votes([VOTE, VOTE]) is not None
+    assert read_votes([*others, VOTE + VOTE]) is None
+    assert read_votes([VOTE + VOTE, *others]) is None
