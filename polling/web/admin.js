@@ -14,6 +14,7 @@ const path = `/api/polls/${pollId}`;
 let watch;
 let bars;
 let edited = false; // somebody is typing new texts: then the fields are left alone
+let asked = 0; // changes under way: until they are answered a choice stays as it was just made
 
 function show() {
   const { poll, gone } = watch;
@@ -31,7 +32,7 @@ function show() {
   $("ends").hidden = !open;
   $("ends-when").textContent = poll.closes_at ? t("admin.endsAt", { time: moment(poll.closes_at) }) : t("admin.endsNever");
   $("never").hidden = !poll.closes_at;
-  document.querySelector(`input[name=results][value=${poll.results_visible ?? "always"}]`).checked = true;
+  if (!asked) document.querySelector(`input[name=results][value=${poll.results_visible ?? "always"}]`).checked = true;
   const mendable = poll.total_votes === 0;
   $("mend-form").hidden = !mendable;
   $("mend-late").hidden = mendable;
@@ -53,6 +54,7 @@ function showTexts(poll) {
 
 async function run(work, done) {
   for (const button of document.querySelectorAll("#run button")) button.disabled = true;
+  asked += 1;
   try {
     const { data } = await work();
     if (data) watch.merge({ results_visible: undefined, ...data });
@@ -63,7 +65,9 @@ async function run(work, done) {
     if (problem.status === 409) watch.refresh();
     return false;
   } finally {
+    asked -= 1;
     for (const button of document.querySelectorAll("#run button")) button.disabled = false;
+    show();
   }
 }
 
