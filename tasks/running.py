@@ -9,8 +9,9 @@ import socket
 import threading
 import time
 import warnings
+from typing import Any
 
-from celery.beat import Scheduler
+from celery.beat import Scheduler, SchedulingError
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_process_shutdown, worker_ready, worker_shutting_down
 
@@ -53,12 +54,27 @@ def run_worker(settings: Settings, concurrency: int) -> None:
     )
 
 
+class LastingScheduler(Scheduler):
+    """Beat's scheduler, which begins anew with a connection that failed it: Celery's own keeps its producer, and one
+    that lost its channel while Kafka was away sends nothing any more."""
+
+    def apply_async(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().apply_async(*args, **kwargs)
+        except SchedulingError:
+            self.__dict__.pop("producer", None)
+            connection = self.__dict__.pop("connection", None)
+            if connection is not None:
+                connection.release()
+            raise
+
+
 def run_beat(settings: Settings) -> None:
     """Runs beat: one in the whole system. Its schedule is all intervals, so that nothing needs to be kept."""
     _keep_our_logs()
     ticked = [time.monotonic()]
 
-    class TickingScheduler(Scheduler):
+    class TickingScheduler(LastingScheduler):
         def tick(self, *args: object, **kwargs: object) -> float:
             wait: float = super().tick(*args, **kwargs)
             ticked[0] = time.monotonic()

@@ -1,0 +1,21 @@
+"""The integration tests: beat sends on when the connection that it had is of no use any more."""
+
+from __future__ import annotations
+
+import pytest
+from celery.beat import SchedulingError
+from support.system import System
+
+from tasks.app import make_app
+from tasks.running import LastingScheduler
+
+
+def test_beat_begins_anew_with_a_connection_that_failed(whole: System) -> None:
+    scheduler = LastingScheduler(app=make_app(whole.settings))
+    entry = scheduler.schedule["polling.refresh_leaderboard"]
+    assert scheduler.apply_async(entry, producer=scheduler.producer)
+    scheduler.producer.revive(scheduler.connection.channel())
+    scheduler.producer.channel.close()
+    with pytest.raises(SchedulingError, match="channel disconnected"):
+        scheduler.apply_async(entry, producer=scheduler.producer)
+    assert scheduler.apply_async(entry, producer=scheduler.producer)
