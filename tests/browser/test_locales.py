@@ -106,7 +106,7 @@ def test_the_english_of_the_pages_is_that_of_the_file(name: str) -> None:
     """So that in English the first paint needs no file of texts."""
     page = Texts()
     page.feed((WEB / name).read_text(encoding="utf-8"))
-    assert len(page.found) >= 3
+    assert len(page.found) > (2 if name == "embed_missing.html" else 3)
     for key, text in page.found:
         assert html.unescape(text) == LOCALES["en"][key], key
 
