@@ -74,7 +74,6 @@ class Channel(virtual.Channel):
                 if not error.topic_gone:
                     raise
                 # Deleted meanwhile, or not yet known to a broker that has just come back: certainly not stored.
-                topics.forget(topics.name(queue))
                 if monotonic() > deadline:
                     raise
             sleep(_TOPIC_PAUSE)

@@ -65,7 +65,7 @@ class Publisher:
         self._next = itertools.count()
         #: Broadcasts that nobody waits for, and that were not stored.
         self.lost = RateLog(logger, "%d broadcast messages (events) were not stored: %s")
-        #: Topics of such broadcasts that are not there any more, for whoever sends the next to look again.
+        #: Topics that a message found not to be there any more, for whoever sends the next to look again.
         self.gone: set[str] = set()
 
     def metadata(self, timeout: float, topic: str | None = None) -> Any:
@@ -104,6 +104,7 @@ class Publisher:
                     raise PublishError(f"{topic}: the producer's queue stayed full") from None
                 self._serve(0.1)
             except KafkaException as error:
+                self._heed(topic, error.args[0])
                 raise _refusal(f"{topic}: {error}", [error.args[0]]) from error
             else:
                 return report
@@ -118,6 +119,8 @@ class Publisher:
                         self._turn.wait(left)
                     else:
                         self._poll_in_turn(min(left, 1.0))
+        for report in reports:
+            self._heed(report.topic, report.error)
         failed = [f"{r.topic}: {r.error or 'no answer'}" for r in reports if r.error is not None or not r.done]
         if failed:
             text = f"{len(failed)} of {len(reports)} messages not stored: {'; '.join(failed[:3])}"
@@ -148,16 +151,17 @@ class Publisher:
         except BufferError as error:
             self.lost.add(str(error))
         except KafkaException as error:
-            self._lose(topic, error.args[0])
+            self._heed(topic, error.args[0])
+            self.lost.add(str(error))
         self._serve(0)
 
     def _on_broadcast(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._lose(message.topic(), error)
+            self._heed(message.topic() or "", error)
+            self.lost.add(str(error))
 
-    def _lose(self, topic: str | None, error: KafkaError) -> None:
-        self.lost.add(str(error))
-        if topic is not None and error.code() in _GONE:
+    def _heed(self, topic: str, error: KafkaError | None) -> None:
+        if error is not None and error.code() in _GONE:
             self.gone.add(topic)
 
     def begin(self, topic: str, value: bytes, headers: Headers, partitions: int, report: Any) -> None:
@@ -166,11 +170,17 @@ class Publisher:
         Raises PublishError where it can't even be begun; then there is no report.
         """
         partition = next(self._next) % partitions
+
+        def heed(error: KafkaError | None, message: Message) -> None:
+            self._heed(topic, error)
+            report(error, message)
+
         try:
-            self.producer.produce(topic, value, headers=headers, partition=partition, on_delivery=report)
+            self.producer.produce(topic, value, headers=headers, partition=partition, on_delivery=heed)
         except BufferError:
             raise PublishError(f"{topic}: the producer's queue is full") from None
         except KafkaException as error:
+            self._heed(topic, error.args[0])
             raise _refusal(f"{topic}: {error}", [error.args[0]]) from error
 
     def serve(self) -> None:

@@ -74,8 +74,6 @@ class Requeues:
         except (PublishError, BrokerUnavailable) as error:
             with self._lock:
                 self._under_way -= 1
-            if getattr(error, "topic_gone", False):
-                self._topics.forget(topic)
             self._failed(delivery, str(error))
 
     def _failed(self, delivery: Delivery, why: str) -> None:

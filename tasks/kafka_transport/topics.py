@@ -56,23 +56,20 @@ class Topics:
     def task(self, queue: str) -> tuple[str, int]:
         """(topic, partitions) of a task queue, created where it is missing."""
         topic = self.name(queue)
-        if topic not in self._partitions:
+        if not self._knows(topic):
             self._create(topic, *self.options.task_topic(queue))
         return topic, self._partitions[topic]
 
     def broadcast(self, exchange: str) -> str:
         """The topic of a broadcast exchange, created where it is missing."""
         topic = self.name(exchange)
-        if topic in self.publisher.gone:
-            self.publisher.gone.discard(topic)
-            self.forget(topic)
-        if topic not in self._partitions:
+        if not self._knows(topic):
             self._create(topic, *self.options.broadcast_topic())
         return topic
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has, asked where this process does not know; at least 1."""
-        if topic not in self._partitions:
+        if not self._knows(topic):
             self._partitions[topic] = max(1, self._count(topic))
         return self._partitions[topic]
 
@@ -80,9 +77,12 @@ class Topics:
         """Whether the queue's topic is there."""
         return self._count(self.name(queue)) > 0
 
-    def forget(self, topic: str) -> None:
-        """Look again when it is needed next: the topic may have been deleted meanwhile."""
-        self._partitions.pop(topic, None)
+    def _knows(self, topic: str) -> bool:
+        """Not where a message found it gone: it may have been deleted, or Kafka may have lost it, and is looked for."""
+        if topic in self.publisher.gone:
+            self.publisher.gone.discard(topic)
+            self._partitions.pop(topic, None)
+        return topic in self._partitions
 
     def _count(self, topic: str) -> int:
         """How many partitions the topic has; 0 where there is none."""
@@ -128,8 +128,7 @@ class Topics:
                 return self._ask_offsets(places, which)
             except KafkaException:
                 # Kafka may have lost it with all its data: whoever needs it next has to make it anew.
-                for place in places:
-                    self.forget(place.topic)
+                self.publisher.gone.update(place.topic for place in places)
                 raise
 
     def _ask_offsets(self, places: list[TopicPartition], which: Any) -> dict[int, int]:
