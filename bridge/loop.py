@@ -92,7 +92,7 @@ class Bridge:
                 self._turn()
             except KafkaException as error:
                 log.error("the consumer failed and is made anew", error=str(error))
-                self._reader.renew()
+                self._reader.leave()
                 time.sleep(_RETRY)
         limit = time.monotonic() + _DRAIN
         while len(self._window) and time.monotonic() < limit:

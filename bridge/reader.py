@@ -42,7 +42,7 @@ class Reader:
     def subscribe(self, topics: Mapping[str, Generation]) -> None:
         """Reads these topics from now on, and no others; none at all where there are none."""
         if not topics or any(topics.get(topic, kept) != kept for topic, kept in self._topics.items()):
-            self.renew()
+            self.leave()
         self._topics = dict(topics)
         self.out_of_range = False
         if not topics:
@@ -110,7 +110,7 @@ class Reader:
             except KafkaException as error:  # only the display of the lag suffers
                 log.info("offsets not committed", error=str(error.args[0]))
 
-    def renew(self) -> None:
+    def leave(self) -> None:
         """Reads nothing, and leaves the consumer: one that failed for good, as one does whose place another took, or
         one whose work is another now. What it read and did not hand out is read again, from the frontier on."""
         self._drop(list(self._assigned))
