@@ -43,11 +43,11 @@ def results(poll: Poll, now: Results, *, shown: bool = True) -> bytes:
                 "options": [
                     {
                         "id": option_id,
-                        "text": text,
+                        "text": words,
                         "votes": votes if shown else None,
                         "share": part if shown else None,
                     }
-                    for option_id, text, votes, part in now.of_options(poll)
+                    for option_id, words, votes, part in now.of_options(poll)
                 ],
                 **hidden,
             }

@@ -101,7 +101,7 @@ class Room:
     @property
     def _shows_all(self) -> bool:
         """Whether everybody may see the newest results."""
-        return not self._hides or (self._newest is not None and self._newest.status == "closed")
+        return not self._hides or (self._newest is not None and self._newest.closed)
 
     def _sort(self) -> None:
         """Tells those who may see from those who may not, anew."""
@@ -147,4 +147,4 @@ def newer(one: Results, other: Results) -> bool:
     """
     if one.revision != other.revision:
         return one.revision > other.revision
-    return (one.status == "closed", one.final) > (other.status == "closed", other.final)
+    return (one.closed, one.final) > (other.closed, other.final)

@@ -112,7 +112,9 @@ def _sheet(poll: Poll, results: Results, now: datetime) -> bytes:
     rows = [
         (
             poll.question,
-            *(option_id, text, votes),
+            option_id,
+            text,
+            votes,
             round(part, 6),
             total,
             results.status,

@@ -37,7 +37,7 @@ class PollHandler(Handler):
         poll = await self.services.book.get(poll_id)
         sight = sight_of(self, poll)
         results = await self.services.results.get(poll)
-        shown = sight.sees(poll, results.status == "closed")
+        shown = sight.sees(poll, results.closed)
         etag = f'"{results.revision}"' if shown else f'"{results.revision}-hidden"'
         self.set_header("ETag", etag)
         self.set_header("Cache-Control", "no-cache")

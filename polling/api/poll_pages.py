@@ -81,7 +81,7 @@ class VotePage(PollPage):
                 results = await self.services.results.get(poll)
         except TimeoutError:
             return {}
-        shown = NOBODY.sees(poll, results.status == "closed")
+        shown = NOBODY.sees(poll, results.closed)
         given = {"poll": encode(poll_answer(poll, results, shown=shown))}
         if poll.closes_at is not None:
             given["date"] = encode(format_timestamp(time.time()))  # what is left is told by this clock

@@ -32,16 +32,8 @@ class PollsHandler(Handler):
         limit = self.whole_number("limit", 1, 100, default=50)
         cursor = self.get_query_argument("cursor", None)
         page, next_cursor = await self.services.store.list_polls(status, limit, cursor)
-        self.answer(
-            200,
-            PollList(
-                [
-                    poll_answer(poll, results, shown=NOBODY.sees(poll, results.status == "closed"))
-                    for poll, results in page
-                ],
-                next_cursor,
-            ),
-        )
+        polls = [poll_answer(poll, results, shown=NOBODY.sees(poll, results.closed)) for poll, results in page]
+        self.answer(200, PollList(polls, next_cursor))
 
     async def post(self) -> None:
         self.limit(self.services.limits.polls)

@@ -21,5 +21,5 @@ def sight_of(handler: Handler, poll: Poll) -> Sight:
 
 def require_sight(handler: Handler, poll: Poll, results: Results) -> None:
     """Raises ResultsHidden where whoever asks may not see them now; else as `sight_of`."""
-    if not sight_of(handler, poll).sees(poll, results.status == "closed"):
+    if not sight_of(handler, poll).sees(poll, results.closed):
         raise ResultsHidden

@@ -113,6 +113,10 @@ class Results(msgspec.Struct, frozen=True):
     def total(self) -> int:
         return sum(self.counts)
 
+    @property
+    def closed(self) -> bool:
+        return self.status == "closed"
+
     def of_options(self, poll: Poll) -> list[tuple[str, str, int, float]]:
         """Each option's id, text, votes and share, in their order."""
         total = self.total
