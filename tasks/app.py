@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import psycopg
 from celery import Celery
@@ -60,24 +61,25 @@ def make_app(settings: Settings) -> Celery:
 def _add_tasks(app: Celery, settings: Settings) -> None:
     resources, ranking = Resources(settings), Ranking()
     last_entries: list[tuple[Entry, ...]] = [()]
-    # What passes by itself leaves no trace in the log.
-    away = (psycopg.OperationalError, DeadLettersUnavailable, KafkaDidNotAnswer)
+    # Shared ones would go to every other application of the process too, in place of its own. What passes by itself
+    # leaves no trace in the log.
+    task = partial(app.task, shared=False, throws=(psycopg.OperationalError, DeadLettersUnavailable, KafkaDidNotAnswer))
 
-    @app.task(name=messages.RECORD_VOTES, throws=away, Request=LargeRequest)
+    @task(name=messages.RECORD_VOTES, Request=LargeRequest)
     def record_votes(batch: bytes, topics: dict[str, str]) -> None:
         """Counts a batch of votes, and tells of the polls that it changed."""
         slices = messages.decode_batch(batch)
         changed = resources.recorder.record(slices, {int(number): topic for number, topic in topics.items()})
         resources.publisher.results(changed)
 
-    @app.task(name=messages.REFRESH_LEADERBOARD, throws=away)
+    @task(name=messages.REFRESH_LEADERBOARD)
     def refresh_leaderboard() -> None:
         """Asks PostgreSQL for the leaderboard, keeps it in Redis, and tells the sockets where it changed."""
         board = ranking.refresh(resources.connect())
         resources.publisher.leaderboard(board, changed=board.entries != last_entries[0])
         last_entries[0] = board.entries
 
-    @app.task(name=messages.ANNOUNCE_CLOSED, throws=away)
+    @task(name=messages.ANNOUNCE_CLOSED)
     def announce_closed() -> None:
         """Tells of polls that closed, and of those that are final."""
         connection = resources.connect()
@@ -86,17 +88,17 @@ def _add_tasks(app: Celery, settings: Settings) -> None:
             closing.seal(connection, resources.topics, settings.allowed_skew)
         resources.publisher.results(closing.finalise(connection))
 
-    @app.task(name=messages.RECONCILE, throws=away)
+    @task(name=messages.RECONCILE)
     def reconcile() -> int:
         """Holds some tallies against a recount."""
         return reconciling.reconcile_sample(resources.connect())
 
-    @app.task(name=messages.NOTE_SERIES, throws=away)
+    @task(name=messages.NOTE_SERIES)
     def note_series() -> int:
         """Keeps how the polls that changed stand now."""
         return series.note(resources.connect())
 
-    @app.task(name=messages.DELETE_OLD_RECORDS, throws=away)
+    @task(name=messages.DELETE_OLD_RECORDS)
     def delete_old_records() -> int:
         """Thins the series as it ages, and deletes what is counted and old from the log."""
         series.thin(resources.connect())
