@@ -40,15 +40,15 @@ class Recorder:
         while True:
             shapes = self._shapes_of({vote.poll for readable in votes for vote in readable.votes})
             staged, misdirected = staging.stage(votes, shapes)
-            named = {shapes[poll].number: poll for poll in sorted(staged.polls)}
+            named = dict(sorted((shapes[poll].number, poll) for poll in staged.polls))
             state = self._connection.state(ranges, named)
             if state.covered:
                 return []
-            if state.known:
+            if state.known and len(named) == len(staged.polls):
                 break
             log.warning("polls are not those they were, as after a restored backup: they are looked up again")
             self._shapes.clear()
-        numbers = sorted(named)
+        numbers = list(named)
         if dead or misdirected:
             self._dead_letters.send([*dead, *misdirected], topics)
         changed = self._count(staged, (0, len(staged.casts)), numbers, ranges, state.closing, topics)

@@ -16,6 +16,7 @@ import pytest
 
 from polling.core.votes import Slice
 from polling.store.counting import CountingConnection
+from polling.vote_log import DEAD_TOPIC, Topics
 from tasks.dead_letters import DeadLetters
 from tasks.recording import Recorder
 from unit.counting_model import (
@@ -81,6 +82,26 @@ def test_a_hundred_times_out_of_order(connection: Connection, workers: list[Reco
                 [sum(one.option == option for (of, _), one in wanted.items() if of == poll) for option in range(1, 5)]
                 for poll in range(len(POLICIES))
             ]
+
+
+def test_a_number_that_is_another_polls_now_counts_for_that_one_alone(
+    connection: Connection, workers: list[Recorder], kafka_broker: str
+) -> None:
+    """As after a restored backup, in a worker that lived through it, with votes for both polls in one batch."""
+    Topics(kafka_broker).create(DEAD_TOPIC, 1, 1, 1)
+    numbers = insert_polls(connection, [Policy()])
+    [gone] = ids(connection, numbers)
+    new = f"z{gone}"
+
+    def vote(poll: str, ballot: int) -> bytes:
+        return json.dumps({"poll": poll, "ballot": f"{ballot:032x}", "option": "1"}).encode()
+
+    workers[0].record([Slice(9, 0, 0, 1, [0], [0], [vote(gone, 1)])], TOPICS)
+    connection.execute("UPDATE polls SET id = %s WHERE number = %s", [new, numbers[0]])
+    workers[0].record([Slice(9, 0, 1, 3, [1, 2], [0, 0], [vote(gone, 2), vote(new, 3)])], {9: "votes.9"})
+    rows = connection.execute("SELECT ballot FROM ballots WHERE poll = ANY(%s)", [numbers]).fetchall()
+    assert {ballot.int for (ballot,) in rows} == {1, 3}
+    assert tallies(connection, numbers) == [[2, 0, 0, 0]]
 
 
 def outcomes(log: list[Record]) -> Found:
