@@ -16,12 +16,13 @@ from psycopg import pq
 from psycopg.abc import AdaptContext
 from psycopg.adapt import Dumper
 
-_INT2, _INT8, _UUID, _TIMESTAMPTZ = 21, 20, 2950, 1184
+_INT2, _INT8, _TEXT, _UUID, _TIMESTAMPTZ = 21, 20, 25, 2950, 1184
 _POSTGRES_EPOCH_MS = 946_684_800_000  # 2000-01-01 in milliseconds since 1970
 
 _HEADER = struct.Struct(">iiIii").pack
 _int8 = struct.Struct(">iq").pack
 _int2 = struct.Struct(">ih").pack
+_length = struct.Struct(">i").pack
 
 
 def int8(value: int) -> bytes:
@@ -32,6 +33,12 @@ def int8(value: int) -> bytes:
 def int2(value: int) -> bytes:
     """An element of a smallint[]."""
     return _int2(2, value)
+
+
+def text(value: str) -> bytes:
+    """An element of a text[]."""
+    encoded = value.encode()
+    return _length(len(encoded)) + encoded
 
 
 def uuid(value: bytes) -> bytes:
@@ -59,6 +66,10 @@ class Int2Array(_Array):
     element_oid = _INT2
 
 
+class TextArray(_Array):
+    element_oid = _TEXT
+
+
 class UuidArray(_Array):
     element_oid = _UUID
 
@@ -79,6 +90,6 @@ class _ArrayDumper(Dumper):
 
 def register(context: AdaptContext) -> None:
     """Teaches a connection these arrays."""
-    array_oids = {Int8Array: 1016, Int2Array: 1005, UuidArray: 2951, TimestamptzArray: 1185}
+    array_oids = {Int8Array: 1016, Int2Array: 1005, TextArray: 1009, UuidArray: 2951, TimestamptzArray: 1185}
     for kind, oid in array_oids.items():
         context.adapters.register_dumper(kind, type(f"{kind.__name__}Dumper", (_ArrayDumper,), {"oid": oid}))

@@ -11,7 +11,8 @@
 --
 -- Every step is linear in the batch. The planner cannot know how long an array is and takes it for ten rows; the
 -- series of numbers beside the arrays tells it better, so that it hashes instead of looping. Steps are put together
--- by UNION ALL and GROUP BY where a join of two of them would loop all the same.
+-- by UNION ALL and GROUP BY where a join of two of them would loop all the same. What most batches do not need is not
+-- done: nothing is `lost` where all was placed, and a poll of which one option moved gets that number alone anew.
 WITH poll AS MATERIALIZED (
     SELECT number, one_vote_per IS NOT NULL AND allow_change AS last_wins, closes_at, gaps, ends,
            deleted_at IS NOT NULL AS deleted,
@@ -48,6 +49,7 @@ lost AS (
         SELECT poll, ballot, option FROM ordered WHERE place = 1 AND rank < 0
         UNION ALL
         SELECT poll, ballot, NULL FROM placed) AS candidate
+    WHERE (SELECT count(*) FROM placed) < (SELECT count(*) FROM ordered WHERE place = 1)
     GROUP BY poll, ballot HAVING count(*) = count(option)),
 rejected AS (
     INSERT INTO rejections (poll, ballot, option, reason)
@@ -68,7 +70,7 @@ moved AS (
     GROUP BY 1, 2 HAVING sum(n) <> 0),
 seen AS MATERIALIZED (
     SELECT poll, max(newest) AS newest, bool_and(open) AS open, coalesce(sum(n), 0)::bigint AS n,
-           array_agg(option::int) FILTER (WHERE n IS NOT NULL) AS options,
+           min(option) AS option, array_agg(option::int) FILTER (WHERE n IS NOT NULL) AS options,
            array_agg(n) FILTER (WHERE n IS NOT NULL) AS ns
     FROM (SELECT poll, max(at) AS newest, bool_and(open) AS open, NULL::smallint AS option, NULL::bigint AS n
           FROM ordered GROUP BY poll
@@ -82,9 +84,13 @@ tally AS (
         newest = greatest(t.newest, s.newest),
         revision = t.revision + (s.options IS NOT NULL)::int,
         total = t.total + s.n,
-        counts = CASE WHEN s.options IS NULL THEN t.counts ELSE ARRAY(
-            SELECT c + coalesce(s.ns[array_position(s.options, i::int)], 0)
-            FROM unnest(t.counts) WITH ORDINALITY AS u (c, i) ORDER BY i) END
+        counts = CASE
+            WHEN s.options IS NULL THEN t.counts
+            WHEN cardinality(s.options) = 1
+            THEN t.counts[:s.option - 1] || (t.counts[s.option] + s.n) || t.counts[s.option + 1:]
+            ELSE ARRAY(
+                SELECT c + coalesce(s.ns[array_position(s.options, i::int)], 0)
+                FROM unnest(t.counts) WITH ORDINALITY AS u (c, i) ORDER BY i) END
     FROM seen s WHERE s.poll = t.poll
     RETURNING t.poll, t.revision, t.counts, s.open, s.options IS NOT NULL AS changed),
 progress AS (

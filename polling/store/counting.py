@@ -36,6 +36,7 @@ SESSION = " ".join(
         "max_parallel_workers_per_gather=0",
         "plan_cache_mode=force_generic_plan",
         "enable_seqscan=off",  # the tables were small when the plan was made, and will not stay so
+        "enable_mergejoin=off",  # it would sort a batch only to join it with its polls
         "lock_timeout=5000",
         "statement_timeout=30000",
         "idle_in_transaction_session_timeout=10000",
@@ -106,8 +107,9 @@ class CountingConnection:
         return {poll_id: Shape(number, options) for poll_id, number, options in rows}
 
     def state(self, ranges: list[Covered], polls: Mapping[int, str]) -> BatchState:
-        """How it stands with a batch's ranges, and with its polls: their ids by number."""
-        parameters = {**_columns(ranges), "polls": list(polls), "ids": list(polls.values())}
+        """How it stands with a batch's ranges, and with its polls: their ids by number, in that order."""
+        ids = arrays.TextArray(list(map(arrays.text, polls.values())))
+        parameters = {**_columns(ranges), "polls": _int8s(polls), "ids": ids}
         [(covered, closing, known)] = self._run(query("batch_state"), parameters)
         return BatchState(bool(covered), closing, known)
 
@@ -150,7 +152,7 @@ class CountingConnection:
 def parameters_of(casts: Casts, polls: list[int], ranges: list[Covered]) -> dict[str, Any]:
     """What the counting statement takes."""
     return {
-        "polls": arrays.Int8Array([arrays.int8(number) for number in polls]),
+        "polls": _int8s(polls),
         "cast_polls": arrays.Int8Array(casts.polls),
         "cast_ballots": arrays.UuidArray(casts.ballots),
         "cast_options": arrays.Int2Array(casts.options),
@@ -159,6 +161,10 @@ def parameters_of(casts: Casts, polls: list[int], ranges: list[Covered]) -> dict
         **_columns(ranges),
         "note": note(ranges),
     }
+
+
+def _int8s(numbers: Iterable[int]) -> arrays.Int8Array:
+    return arrays.Int8Array([arrays.int8(number) for number in numbers])
 
 
 def _columns(ranges: list[Covered]) -> dict[str, list[int]]:

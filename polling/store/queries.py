@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from importlib import resources
 
-_BLANK = re.compile(r"([(,]) ")
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
@@ -16,9 +15,7 @@ def _load(file: str) -> dict[str, str]:
         if name in found:
             raise ValueError(f"{file} has two queries named {name}")
         lines = [line.strip() for line in text.splitlines() if not line.startswith("--")]
-        # Without its layout the longest is short enough (4096) for psycopg to keep what it made of it.
-        text = " ".join(lines).strip().replace(" )", ")").replace(" = ", "=")
-        found[name] = _BLANK.sub(r"\1", text)
+        found[name] = " ".join(lines).strip()
     return found
 
 

@@ -245,7 +245,8 @@ UPDATE lost_ranges SET acknowledged_at = clock_timestamp() WHERE acknowledged_at
 
 -- name: batch_state
 -- Asked by a task before it counts: whether all its ranges are counted already, whether somebody waits to close one
--- of its polls, and whether their numbers are still theirs: after a restored backup they may be other polls'. Only reads.
+-- of its polls, and whether their numbers are still theirs: after a restored backup they may be other polls'. The ids
+-- come in the order of the numbers. Only reads.
 SELECT (SELECT bool_and(
             EXISTS (SELECT FROM frontiers f
                     WHERE f.generation = r.generation AND f.partition = r.partition AND f.next >= r.next)
@@ -253,9 +254,9 @@ SELECT (SELECT bool_and(
                        AND c.first <= r.first AND c.next >= r.next))
         FROM unnest(%(generations)s::smallint[], %(partitions)s::int[], %(firsts)s::bigint[], %(nexts)s::bigint[])
             AS r (generation, partition, first, next)),
-       coalesce(bool_or(p.closing), false), count(p.number) = count(*)
-FROM unnest(%(polls)s::bigint[], %(ids)s::text[]) AS named (number, id)
-LEFT JOIN polls p ON p.number = named.number AND p.id = named.id
+       coalesce(bool_or(closing), false),
+       coalesce(array_agg(id::text ORDER BY number), '{}') = %(ids)s::text[]
+FROM polls WHERE number = ANY(%(polls)s::bigint[])
 
 -- name: poll_shapes
 -- The numbers of polls and how many options each has; neither ever changes, so that tasks may keep them. Only reads.

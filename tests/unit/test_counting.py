@@ -11,11 +11,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from polling.core.votes import Covered
 from polling.store.counting import CountingConnection
-from polling.store.queries import COUNT, COUNT_BESIDE_A_CLOSER
 from unit.counting_model import (
     OPTIONS,
     Connection,
@@ -218,11 +216,6 @@ def test_many_polls_in_one_batch(connection: Connection, counting: CountingConne
     changed = count(counting, numbers, log, [])
     assert len(changed.results) == len({record.poll for record in log})
     check(connection, numbers, policies, log)
-
-
-def test_psycopg_keeps_what_it_made_of_the_statement() -> None:
-    """It does so up to a length: beyond it each batch would pay for its parsing."""
-    assert max(map(len, (COUNT, COUNT_BESIDE_A_CLOSER))) <= MAX_CACHED_STATEMENT_LENGTH
 
 
 def test_the_model_itself() -> None:
