@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 WIDTH = 900
 INK, SOFT, GRID, GOOD, BAD = "#222", "#666", "#e4e4e4", "#2a9d5c", "#d1495b"
 COLOURS = ("#1f6fb2", "#2a9d5c", "#b07d2b", "#d1495b", "#8e44ad", "#16a085", "#e07b39", "#4b7bec", "#7f8c8d", "#2c3e50")
+
+_LETTER = 7.0  # how wide one is
 
 Point = tuple[float, float]
 
@@ -101,9 +103,16 @@ class Axes(NamedTuple):
             parts += [text(self.left - 6, y + 4, f"{value:,.4g}", fill=SOFT, anchor="end")]
         return parts
 
-    def mark(self, x: float, words: str) -> str:
-        """Words below the axis."""
-        return text(self.at((x, 0))[0], self.top + self.height + 16, words, fill=SOFT, anchor="middle")
+    def marks(self, words: Mapping[float, str]) -> list[str]:
+        """Words below the axis, from the right on; those that would stand in the next ones are left out."""
+        parts: list[str] = []
+        room = math.inf
+        for x, word in sorted(words.items(), reverse=True):
+            place, half = self.at((x, 0))[0], (len(word) + 1) * _LETTER / 2
+            if place + half <= room:
+                parts.append(text(place, self.top + self.height + 16, word, fill=SOFT, anchor="middle"))
+                room = place - half
+        return parts
 
     def line(self, points: Sequence[Point], stroke: str, dots: bool = False) -> list[str]:
         places = [self.at(point) for point in points]

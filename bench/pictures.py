@@ -104,7 +104,7 @@ def growth(results: Results) -> str | None:
         axes = Axes(70 + 430 * (number % 2), top, 340, 150, points[0][0], points[-1][0], most, doubling=True)
         pieces += axes.frame(f"{name}: {line['unit']}, {line['what']}")
         pieces += axes.line(points, drawing.colour(number), dots=True)
-        pieces += [axes.mark(many, f"{many:,.0f}") for many, _ in points]
+        pieces += axes.marks({many: f"{many:,.0f}" for many, _ in points})
     return drawing.document("What one costs where there are more", 70 + 240 * 2, pieces)
 
 
@@ -122,7 +122,7 @@ def soak(results: Results) -> str | None:
     for number, name in enumerate(names):
         points = [(float(sample["seconds"]), float(sample["megabytes"].get(name, 0.0))) for sample in samples]
         pieces += axes.line(points, drawing.colour(number))
-    pieces += [axes.mark(seconds * step / 5, f"{seconds * step / 5:.0f} s") for step in range(6)]
+    pieces += axes.marks({seconds * step / 5: f"{seconds * step / 5:.0f} s" for step in range(6)})
     return drawing.document(part["name"], 410, pieces + drawing.legend(WIDTH - 140, 80, names))
 
 

@@ -105,6 +105,12 @@ def test_doublings_lie_evenly() -> None:
     assert [axes.at((many, 5.0)) for many in (1, 2, 4, 8)] == [(100, 50), (200, 50), (300, 50), (400, 50)]
 
 
+def test_words_below_an_axis_do_not_stand_in_each_other() -> None:
+    axes = drawing.Axes(100, 0, 300, 100, 0, 300, 10)
+    found = [ElementTree.fromstring(one).text for one in axes.marks({0: "0", 270: "270", 290: "290", 300: "300"})]
+    assert found == ["300", "270", "0"]
+
+
 @pytest.mark.parametrize(("value", "rounded"), [(0.03, 0.04), (1, 1), (1.01, 2), (99, 100), (4123, 5000), (0, 1)])
 def test_an_axis_ends_at_a_round_number(value: float, rounded: float) -> None:
     assert drawing.round_up(value) == pytest.approx(rounded)
