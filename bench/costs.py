@@ -25,9 +25,11 @@ WAYS = {"http": "http", "sockets": "sockets", "log": "1 polls", "log, 10,000 pol
 @dataclasses.dataclass(frozen=True)
 class Costs:
     """`cpu`: microseconds of one vote, by way and process. `figures`: what the page shows, by part and name, and
-    beside `limits`. `runs`: when, at which commit, and on how many processors."""
+    beside `limits`. `batch`: votes for which rows were held. `runs`: when, at which commit, and on how many
+    processors."""
 
     runs: list[dict[str, Any]]
+    batch: int
     cpu: dict[str, dict[str, float]]
     figures: dict[str, dict[str, float]]
 
@@ -64,7 +66,7 @@ def take(results: Results) -> Costs:
         name: {figure["name"]: round(float(figure["value"]), 4) for figure in results.parts[name]["figures"]}
         for name in PARTS
     }
-    return Costs(runs, cpu, figures)
+    return Costs(runs, results.parts["hot-row"]["raw"]["batch"], cpu, figures)
 
 
 def _microseconds(raw: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

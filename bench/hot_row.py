@@ -2,8 +2,8 @@
 
 The counting statement, told by EXPLAIN ANALYZE: rows are locked when the tallies are moved, after the ballots are
 placed, and let go when the transaction has committed. Two batches that have a poll in common do that one after the
-other; of 4,000 votes over 10,000 polls any two have. Beside it the whole statement with its commit. One connection;
-nobody else is there, so that nobody is waited for.
+other; of thousands of votes over 10,000 polls any two have. Beside it the whole statement with its commit. One
+connection; nobody else is there, so that nobody is waited for.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def _costs(costs: Costs) -> Iterator[str]:
     ]
     yield from table(["votes", *roles], rows)
     yield ""
-    yield "**Milliseconds for which a batch of 4,000 votes holds the rows that count** (measured)"
+    yield f"**Milliseconds for which a batch of {costs.batch:,} votes holds the rows that count** (measured)"
     yield ""
     held = [[polls_in_words(polls), *(f"{ms:.1f}" for ms in plans.rows(costs, polls))] for polls in (1, MANY)]
     yield from table(["to", "held", "of that the commit"], held)

@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bench.clockwork import Clock, Pool, Walk
+from polling.settings import Settings
 
 LINGER = 0.002
 """Seconds for which a producer gathers votes (`linger.ms`)."""
 
-BATCH = 4000
-WINDOW = 16
+BATCH = Settings.bridge_batch
+WINDOW = Settings.bridge_window
 LOOK = 0.001
 PACE, SLOWEST_PACE, SMOOTHING = 5e-6, 0.05, 0.3
 """How a bridge waits for batches to become fuller, as in `bridge/loop.py`."""

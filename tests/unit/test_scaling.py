@@ -11,7 +11,7 @@ from bench import costs, plans, scaling
 from bench.clockwork import Clock, Pool, Walk
 from bench.page import insert
 from bench.results import merge
-from bench.simulation import Machines, Outcome, Pipeline, Stage
+from bench.simulation import BATCH, Machines, Outcome, Pipeline, Stage
 
 KEPT = costs.load()
 SLOW_DATABASE = {"api": 30.0, "kafka": 10.0, "bridge": 4.0, "worker": 4.0, "postgres": 20.0}
@@ -20,6 +20,10 @@ SLOW_DATABASE = {"api": 30.0, "kafka": 10.0, "bridge": 4.0, "worker": 4.0, "post
 def test_the_page_is_made_of_the_costs() -> None:
     page = scaling.PAGE.read_text(encoding="utf-8")
     assert insert(page, scaling.tables(KEPT)) == page, "python -m bench.scaling --write makes it anew"
+
+
+def test_rows_were_held_for_a_full_batch() -> None:
+    assert KEPT.batch == BATCH
 
 
 def test_the_simulation_is_near_to_what_was_measured() -> None:
@@ -79,8 +83,8 @@ def test_what_comes_is_counted_and_no_more() -> None:
 
 def test_more_than_a_stage_carries_is_not_counted() -> None:
     machines = Machines(20, 4, 40, dict.fromkeys(("api", "kafka", "bridge", "worker", "postgres"), 40))
-    outcome = Pipeline(machines, SLOW_DATABASE, 10.0, 2.0).run(2, rate=500_000)
-    assert outcome.rate == pytest.approx(400_000, rel=0.05), "4,000 votes hold the row for 10 ms"
+    outcome = Pipeline(machines, SLOW_DATABASE, BATCH / 400, BATCH / 2000).run(2, rate=500_000)
+    assert outcome.rate == pytest.approx(400_000, rel=0.05), "1 vote holds the row for 1/400 ms"
     assert plans.fullest(outcome) == "rows of tallies"
 
 
@@ -115,11 +119,16 @@ def test_costs_are_those_of_one_vote(tmp_path: Path) -> None:
     http = {"cpu_seconds": {"api": 3.0}, "votes": 100_000, "door": door}
     log = {"votes": 9, "1 polls": {"cpu": {"worker": 2.0}, "measured": 1_000_000}}
     parts = [part(name, {"cpu_seconds": {"api": 1.0}, "votes": 1_000_000}) for name in costs.PARTS]
-    parts += [part("http", http), part("log", {**log, "10000 polls": log["1 polls"]})]
+    parts += [
+        part("http", http),
+        part("hot-row", {"batch": 6, "cpu_seconds": {}, "votes": 1}),
+        part("log", {**log, "10000 polls": log["1 polls"]}),
+    ]
     run = {"measured_at": "2026", "commit": "0123456789ab", "machine": {"processors": 2}, "parts": parts}
     taken = costs.take(merge([run], list(costs.PARTS)))
     assert taken.cpu["http"] == {"api": 30.0, "client": 40.0}
     assert taken.cpu["log"] == taken.cpu["log, 10,000 polls"] == {"worker": 2.0}
+    assert taken.batch == 6
     assert taken.figure("idle", "a") == 1.2346
     assert taken.runs == [
         {"measured_at": "2026", "commit": "0123456789ab", "processors": 2, "parts": list(costs.PARTS)}
