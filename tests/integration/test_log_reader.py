@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from support import log
 from support.waiting import until
@@ -108,3 +109,22 @@ def test_a_topic_that_is_counted_anew_is_read_anew(
         until_read(reader, gatherer, [first])
         reader.subscribe({adopted.topic: adopted})
         until_read(reader, gatherer, [adopted])
+
+
+@pytest.mark.parametrize("between", [0, 1])
+def test_partitions_that_go_and_come_within_one_read_are_read_again(
+    kafka_broker: str, generations: list[Generation], group: str, between: int
+) -> None:
+    """What that read holds may be from before, and come after what was set back; with a read between there is none."""
+    first, _second = generations
+    with reading(kafka_broker, None) as (reader, gatherer):
+        reader.subscribe({first.topic: first})
+        until_read(reader, gatherer, [first])
+        consumer, where = reader._consumer, [TopicPartition(first.topic, 0)]
+        assert consumer is not None
+        reader._on_revoke(consumer, where)
+        consumer.incremental_unassign(where)
+        for _ in range(between):
+            reader.read(0.01, 1)
+        reader._on_assign(consumer, where)
+        assert reader.out_of_range is (between == 0)
