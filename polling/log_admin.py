@@ -130,7 +130,7 @@ def _needed(kafka: Topics, generation: Generation, left: int | None, newest: int
         return "is not in Kafka as it was counted, so that nobody can say what is not counted of it"
     if left:
         return f"has {left} records that are not counted yet"
-    newest_time = max(kafka.newest_times(generation.topic, range(generation.partitions)).values())
+    newest_time = max(kafka.newest_times(generation.topic, range(generation.partitions)).values(), default=0)
     if time.time() - newest_time / 1000 < _QUIET:
         return f"was written to in the last {_QUIET:.0f} s: somebody may not have heard of the newer one yet"
     return None

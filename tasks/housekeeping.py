@@ -9,7 +9,7 @@ import psycopg
 
 from polling.store.queries import query
 from polling.telemetry import logger
-from polling.vote_log import LogTopic, Topics
+from polling.vote_log import LogTopic, RecordsGone, Topics
 
 log = logger(__name__)
 
@@ -52,9 +52,26 @@ def _delete(topics: Topics, generation: LogTopic, limits: dict[int, int], before
         upto = min(limit, oldest_kept, ends[partition] - 1)
         if upto > starts[partition]:
             wanted[partition] = upto
+    wanted = _old(topics, generation, wanted, before)
     if not wanted:
         return 0
     topics.delete_before(generation.topic, wanted)
     offsets = sum(upto - starts[partition] for partition, upto in wanted.items())
     log.info("old records deleted", topic=generation.topic, records=offsets, partitions=len(wanted))
     return offsets
+
+
+def _old(topics: Topics, generation: LogTopic, wanted: dict[int, int], before: int) -> dict[int, int]:
+    """Of these offsets those before which all is older than that: the newest record that would go says so itself, for
+    Kafka may have answered that there is none since then where it only does not show it for now."""
+    if not wanted:
+        return {}
+    try:
+        times = topics.written_at(generation.topic, {partition: upto - 1 for partition, upto in wanted.items()})
+    except RecordsGone:
+        log.info("old records are deleted by somebody else", topic=generation.topic)
+        return {}
+    young = [partition for partition in wanted if times.get(partition, before) >= before]
+    if young:
+        log.warning("Kafka took young records for old ones; they stay", topic=generation.topic, partitions=young)
+    return {partition: upto for partition, upto in wanted.items() if partition not in young}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from typing import NamedTuple, TypeVar
 
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, NewTopic, OffsetSpec
 
 from polling.vote_log.config import LATER_TOPIC, VOTES_TOPIC, admin_config, topic_config
+from polling.vote_log.reading import LogReader
 
 A = TypeVar("A")
 
@@ -43,6 +45,7 @@ class Topics:
     """
 
     def __init__(self, broker: str) -> None:
+        self._broker = broker
         self._config = admin_config(broker)
         self._admin = AdminClient(self._config)
 
@@ -100,15 +103,29 @@ class Topics:
         """The offset of the oldest record that each partition still has."""
         return self._offsets(topic, partitions, OffsetSpec.earliest())
 
-    def newest_times(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-        """When the newest record of each partition was written, in milliseconds since 1970; -1 where there is none."""
-        wanted = {TopicPartition(topic, partition): OffsetSpec.max_timestamp() for partition in partitions}
-        return {where.partition: found.timestamp for where, found in self._ask(wanted).items()}
-
     def first_since(self, topic: str, partitions: Iterable[int], time: int) -> dict[int, int]:
         """The offset of the first record of each partition that was written at this time (milliseconds since 1970) or
-        after it; -1 where there is none."""
+        after it; -1 where there is none, or where Kafka does not show it for now: a broker that has just taken over
+        leaves out what it does not know to be on the others as well."""
         return self._offsets(topic, partitions, OffsetSpec.for_timestamp(time))
+
+    def written_at(self, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
+        """When the record at the offset of each partition was written, in milliseconds since 1970. Read, and not asked
+        for: an answer about times may leave records out (`first_since`).
+
+        Raises:
+            RecordsGone: one of them was deleted.
+        """
+        with closing(LogReader(self._broker)) as reader:
+            ranges = {partition: (offset, offset + 1) for partition, offset in offsets.items()}
+            found = {partition: run[0].timestamp()[1] for partition, run in reader.read(topic, ranges)}
+        return {partition: int(time) for partition, time in found.items()}
+
+    def newest_times(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """When the newest record of each partition that has any was written, in milliseconds since 1970."""
+        starts, ends = self.starts(topic, partitions), self.ends(topic, partitions)
+        newest = {partition: end - 1 for partition, end in ends.items() if end > starts[partition]}
+        return self.written_at(topic, newest)
 
     def delete_before(self, topic: str, offsets: Mapping[int, int]) -> None:
         """Deletes the records of each partition that lie before its offset, for good."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import psycopg
 import pytest
@@ -99,6 +99,34 @@ def test_what_is_young_stays(
     age = (time.time() - (between + 25) / 1000) / 86_400
     assert delete_old_records(connection, kafka, age) == 5
     assert starts(kafka, one) == [5]
+
+
+class NewLeader(Topics):
+    """A Kafka that shows no record since a time, as a broker may that has just taken over."""
+
+    def first_since(self, topic: str, partitions: Iterable[int], time: int) -> dict[int, int]:
+        found = super().first_since(topic, partitions, time)
+        return {partition: offset if partition == 2 else -1 for partition, offset in found.items()}
+
+
+def test_what_a_new_leader_does_not_show_is_not_old(
+    store: FrontierStore, kafka_broker: str, connection: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    kafka = NewLeader(kafka_broker)
+    one = generation(kafka, kafka_broker, 1, 10, 10, 10)
+    store.add_generation(one, [0, 0, 0])
+    store.advance({(1, 0): 10, (1, 1): 4, (1, 2): 10})
+    assert delete_old_records(connection, kafka, 1) == 0
+    assert starts(kafka, one) == [0, 0, 0]
+    assert delete_old_records(connection, kafka, NOW) == 9 + 4 + 9
+
+
+def test_the_newest_times_are_those_of_the_newest_records(kafka: Topics, kafka_broker: str) -> None:
+    began = time.time() * 1000 - 5
+    one = generation(kafka, kafka_broker, 1, 3, 0, 1)
+    found = kafka.newest_times(one.topic, range(3))
+    assert found.keys() == {0, 2}
+    assert all(began <= at <= time.time() * 1000 + 5 for at in found.values())
 
 
 def test_retired_generations_are_cleared_and_strange_topics_left_alone(
