@@ -106,12 +106,12 @@ def shift_clock(seconds: float) -> None:
         def now(cls, tz: tzinfo | None = None) -> Any:
             return datetime.now(tz) + timedelta(seconds=seconds)
 
-    from polling.api import batch, lane, polls, votes
+    from polling.api import batch, export, lane, poll, polls, series, votes
     from polling.casting import casting
     from polling.store import door
-    from tasks import app
+    from tasks import ranking
 
-    for module in (batch, lane, polls, votes, casting, door, app):
+    for module in (batch, export, lane, poll, polls, series, votes, casting, door, ranking):
         if vars(module)["datetime"] is not datetime:
             raise AttributeError(f"{module.__name__} asks for the time in another way")
         vars(module)["datetime"] = Shifted

@@ -67,7 +67,7 @@ def unique_ballot() -> None:
     from polling.store import counting, queries
 
     text = queries.query("count")
-    begin, end = text.index("ON CONFLICT (poll,ballot)"), text.index("RETURNING poll,ballot,option,prev,rank")
+    begin, end = text.index("ON CONFLICT (poll, ballot)"), text.index("RETURNING poll, ballot, option, prev, rank")
     _count_with(counting, text[:begin] + text[end:])
 
 
@@ -76,7 +76,7 @@ def one_transaction() -> None:
     from polling.store import counting, queries
 
     text = queries.query("count")
-    begin, end = text.index("tally AS (UPDATE tallies t SET"), text.index("progress AS (")
+    begin, end = text.index("tally AS ( UPDATE tallies t SET"), text.index("progress AS (")
     apart = (
         "tally AS (SELECT t.poll, t.revision + (s.options IS NOT NULL)::int AS revision,"
         " CASE WHEN s.options IS NULL THEN t.counts ELSE ARRAY("
