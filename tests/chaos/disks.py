@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-DISK_MIB = {"kafka": 320, "postgres": 1536}
-"""The sizes of the small disks, by what they are for."""
+DISK_MIB = {"kafka": 1024, "postgres": 1536}
+"""The sizes of the small disks, by what they are for: half an hour of votes must fit."""
 
 
 def small_disks(folder: Path, servers: dict[str, str]) -> list[Path]:
