@@ -71,7 +71,7 @@ def _old(topics: Topics, generation: LogTopic, wanted: dict[int, int], before: i
     except RecordsGone:
         log.info("old records are deleted by somebody else", topic=generation.topic)
         return {}
-    young = [partition for partition in wanted if times.get(partition, before) >= before]
-    if young:
+    old = {partition: upto for partition, upto in wanted.items() if times.get(partition, before) < before}
+    if young := sorted(wanted.keys() - old):
         log.warning("Kafka took young records for old ones; they stay", topic=generation.topic, partitions=young)
-    return {partition: upto for partition, upto in wanted.items() if partition not in young}
+    return old

@@ -64,8 +64,7 @@ class Recorder:
             ranges=[f"{r.generation}/{r.partition}@{r.first}-{r.next}" for r in ranges],
             ms=round(seconds * 1000, 1),
         )
-        ids = {shape.number: poll_id for poll_id, shape in shapes.items()}
-        return [results for part in changed for results in part.as_results(ids)]
+        return [results for part in changed for results in part.as_results(named)]
 
     def _count(
         self,

@@ -118,8 +118,7 @@ class Topics:
         """
         with closing(LogReader(self._broker)) as reader:
             ranges = {partition: (offset, offset + 1) for partition, offset in offsets.items()}
-            found = {partition: run[0].timestamp()[1] for partition, run in reader.read(topic, ranges)}
-        return {partition: int(time) for partition, time in found.items()}
+            return {partition: run[0].timestamp()[1] for partition, run in reader.read(topic, ranges)}
 
     def newest_times(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """When the newest record of each partition that has any was written, in milliseconds since 1970."""

@@ -121,7 +121,7 @@ def test_costs_are_those_of_one_vote(tmp_path: Path) -> None:
     parts = [part(name, {"cpu_seconds": {"api": 1.0}, "votes": 1_000_000}) for name in costs.PARTS]
     parts += [
         part("http", http),
-        part("hot-row", {"batch": 6, "cpu_seconds": {}, "votes": 1}),
+        part("hot-row", {"batch": 6}),
         part("log", {**log, "10000 polls": log["1 polls"]}),
     ]
     run = {"measured_at": "2026", "commit": "0123456789ab", "machine": {"processors": 2}, "parts": parts}
