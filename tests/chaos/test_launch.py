@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from chaos.arena import LAUNCH, TESTS
 from chaos.launch import FAILPOINTS
 from chaos.sabotage import SAFEGUARDS
 
-TOP = Path(__file__).parents[2]
-TESTS = TOP / "tests"
+TOP = TESTS.parent
 
 
-def python(*words: str) -> str:
-    """What a process of its own prints, with ours and the tests' modules."""
-    environment = os.environ | {"PYTHONPATH": f"{TOP}:{TESTS}"}
-    done = subprocess.run(
-        [sys.executable, "-P", *words], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+def printed(*command: str) -> str:
+    """What a process of its own prints, started as the parts of a run are."""
+    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -36,7 +33,7 @@ def python(*words: str) -> str:
     ids=lambda options: options[0].partition(":")[0],
 )
 def test_a_process_starts_with(options: list[str]) -> None:
-    assert "--concurrency" in python("-m", "chaos.launch", *options, "worker", "--help")
+    assert "--concurrency" in printed(*LAUNCH, *options, "worker", "--help")
 
 
 def test_everything_hears_the_other_clock() -> None:
@@ -48,8 +45,8 @@ def test_everything_hears_the_other_clock() -> None:
         if "datetime.now(" in path.read_text(encoding="utf-8")
     }
     assert len(asking) >= 10
-    told = python(
-        "-c",
+    told = printed(
+        *(sys.executable, "-P", "-c"),
         "import importlib, sys, time\n"
         "from datetime import UTC, datetime\n"
         "from chaos.launch import shift_clock\n"

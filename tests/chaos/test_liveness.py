@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from support.waiting import until
 
+from chaos.arena import TESTS
 from chaos.liveness import Door, Liveness
 from polling.local import ports
-
-TESTS = Path(__file__).resolve().parents[1]
 
 DOOR = """
 import faulthandler, http.server, sys, threading
